@@ -1,0 +1,51 @@
+# Every target makes what it needs, in .venv, and says so. `make` alone lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+.PHONY: help demo test test-all check format bench docs clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
+
+demo: $(VENV)/.installed  ## train on a real corpus with and without a CRF, compare, tag a text
+	@$(BIN)/python scripts/demo.py
+
+test: $(VENV)/.installed-test  ## the tests that need nothing but Python
+	$(BIN)/python -m pytest -q -n 2 -m "not slow"
+
+test-all: test  ## those, and the slow ones
+	$(BIN)/python -m pytest -q -n 2 -m slow
+
+check: $(VENV)/.installed-check  ## lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: $(VENV)/.installed-check  ## apply the format and the safe fixes
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.installed-test  ## the quick measurements; `python benchmarks/run.py --help` for the others
+	$(BIN)/python benchmarks/run.py layer
+
+docs: $(VENV)/.installed-docs  ## build the documentation into site/
+	$(BIN)/mkdocs build --strict
+
+clean:  ## remove what the targets made
+	rm -rf $(VENV) site demo .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "chaincrf needs Python 3.11 or newer; say make PYTHON=python3.11 ...")'
+	@echo "Making a virtual environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing chaincrf and PyTorch into $(VENV): one to several minutes, once"
+	@$(BIN)/pip install -q -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.installed-%: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing chaincrf, PyTorch and what \`make $*\` needs into $(VENV): one to several minutes, once"
+	@$(BIN)/pip install -q -c constraints.txt -e '.[$*]'
+	@touch $@

@@ -1,0 +1,61 @@
+"""``chaincrf compare``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ..training.recipe import Recipe
+from .config import CompareConfig, FormatConfig
+from .options import configured
+
+__all__ = ["compare"]
+
+
+@configured(CompareConfig, Model_and_training=Recipe, Reading=FormatConfig)
+def compare(
+    config: CompareConfig,
+    json: Annotated[bool, typer.Option("--json", help="print the result as JSON on standard output")] = False,
+) -> None:
+    """Does a CRF layer pay on my data? Train the same BiLSTM with and without, and see.
+
+    Softmax, softmax with constrained decoding, CRF, and constrained CRF are trained with several seeds, paired,
+    and compared by span F1 under each repair policy, invalid sequences, training time and tagging speed.
+    The report (HTML with a picture, JSON) is written to a folder.
+
+    Examples:
+
+    `chaincrf compare --corpus ncbi-disease --seeds 2 --out report`
+
+    `chaincrf compare --train train.tsv --dev dev.tsv --test test.tsv --seeds 5 --scheme BIO`
+    """
+    from .. import compare as comparing
+    from .console import print_json, stdout, ticker
+    from .files import read_splits
+
+    train, dev, test = read_splits(config)
+    assert test is not None  # the configuration was validated
+    with ticker("accuracy" if config.task == "pos" else "F1") as shown:
+        result, tagger = comparing.compare(
+            train,
+            dev,
+            test,
+            config.recipe,
+            seeds=range(config.seed, config.seed + config.seeds),
+            on_run=lambda title, seed, done, total: shown.title(
+                f"run {done + 1} of {total}: {title}, seed {seed}"
+            ),
+            on_step=shown.step,
+            on_epoch=shown.epoch,
+        )
+    page = comparing.write_report(result, config.out)
+    tagger.save(config.out / "model")
+    if json:
+        print_json(result.model_dump(mode="json"))
+        return
+    console = stdout()
+    console.print(comparing.table(result))
+    console.print(comparing.verdict(result), markup=False)
+    console.print(f"the report: {page}", markup=False)
+    console.print(f"the best tagger by development score: {config.out / 'model'}", markup=False)

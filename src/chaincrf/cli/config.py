@@ -1,0 +1,124 @@
+"""The configuration of the commands: every field is an option and a key of the ``--config`` TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ..data.corpora import get_corpus
+from ..errors import ConfigError
+from ..training.recipe import Recipe
+
+__all__ = ["CompareConfig", "FormatConfig", "TrainConfig", "load_config"]
+
+_Config = TypeVar("_Config", bound=BaseModel)
+
+
+class FormatConfig(BaseModel):
+    """How to read files. What is not said is found out, and the finding is printed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["auto", "conll", "conllu", "jsonl"] = Field("auto", description="the files' format")
+    input_scheme: str = Field(
+        "auto", description="the tagging scheme of the files: BIO, IOB1, BIOES, BILOU, IO"
+    )
+    token_column: int | None = Field(None, ge=1, description="the column of the tokens, counted from 1")
+    tag_column: int | None = Field(None, ge=1, description="the column of the tags, counted from 1")
+    tagset: Literal["upos", "xpos"] = Field("upos", description="the column of a CoNLL-U file to learn")
+    on_error: Literal["raise", "skip"] = Field(
+        "raise", description="a malformed sentence ends the run, or is skipped and counted"
+    )
+
+
+class _DataConfig(FormatConfig):
+    corpus: str | None = Field(
+        None, description="a built-in corpus in place of files; 'chaincrf corpus list' names them"
+    )
+    train: Path | None = Field(None, description="the training data")
+    dev: Path | None = Field(
+        None, description="the development data; without it the last tenth of the training data serves"
+    )
+    test: Path | None = Field(None, description="the test data")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _task_of_the_corpus(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """A built-in corpus knows its task."""
+        if isinstance(values.get("corpus"), str) and "task" not in values:
+            return values | {"task": get_corpus(values["corpus"]).task}
+        return values
+
+    @model_validator(mode="after")
+    def _files_or_corpus(self) -> _DataConfig:
+        if (self.corpus is None) == (self.train is None):
+            raise ValueError("say --train FILE or --corpus NAME, one of the two")
+        if self.corpus is not None and (self.dev or self.test):
+            raise ValueError("--corpus brings its own development and test data; leave out --dev and --test")
+        return self
+
+
+class TrainConfig(Recipe, _DataConfig):
+    """Options of ``chaincrf train``."""
+
+    out: Path = Field(Path("model"), description="the model folder to write")
+
+    @property
+    def recipe(self) -> Recipe:
+        """The part that says how to train."""
+        return _recipe(self)
+
+
+class CompareConfig(Recipe, _DataConfig):
+    """Options of ``chaincrf compare``."""
+
+    seeds: int = Field(5, ge=1, le=1000, description="training runs of each variant, from --seed upwards")
+    out: Path = Field(Path("report"), description="the folder of the report")
+
+    @property
+    def recipe(self) -> Recipe:
+        """The part that says how to train."""
+        return _recipe(self)
+
+    @model_validator(mode="after")
+    def _needs_test(self) -> CompareConfig:
+        if self.corpus is None and self.test is None:
+            raise ValueError("a comparison needs --test FILE, data that neither training nor selection saw")
+        return self
+
+
+def _recipe(config: Recipe) -> Recipe:
+    return Recipe(**{name: getattr(config, name) for name in Recipe.model_fields})
+
+
+def load_config(model: type[_Config], path: Path | None, options: Mapping[str, Any]) -> _Config:
+    """A configuration from a TOML file and from options, which win.
+
+    Raises:
+        ConfigError: if the file cannot be read or a value does not fit; it names every field at fault.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"{path}: {error}") from None
+    try:
+        return model(**{**values, **options})
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(problem, path, options) for problem in error.errors())) from None
+
+
+def _explain(problem: Any, path: Path | None, options: Mapping[str, Any]) -> str:
+    message = problem["msg"].removeprefix("Value error, ")
+    if not problem["loc"]:
+        return message
+    field = str(problem["loc"][0])
+    place = f"--{field.replace('_', '-')}" if field in options or path is None else f"{path}: {field}"
+    if problem["type"] == "extra_forbidden":
+        return f"{place}: no such setting"
+    return f"{place}: {message}, got {problem['input']!r}"

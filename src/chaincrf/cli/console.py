@@ -1,0 +1,75 @@
+"""What the commands say: results to standard output, progress and findings to standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from ..training import Epoch
+
+__all__ = ["Ticker", "note", "print_json", "stderr", "stdout", "ticker"]
+
+
+def stdout() -> Console:
+    """The console for results."""
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def stderr() -> Console:
+    """The console for progress and findings."""
+    return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+
+
+def note(message: str) -> None:
+    """Say something that is not a result."""
+    stderr().print(message, markup=False)
+
+
+def print_json(content: Any) -> None:
+    """A result for machines, on standard output."""
+    print(json.dumps(content, ensure_ascii=False, indent=1))  # noqa: T201
+
+
+class Ticker:
+    """Progress of training: a bar on a terminal, and a line an epoch everywhere."""
+
+    def __init__(self, progress: Progress, metric: str) -> None:
+        self._progress = progress
+        self._metric = metric
+        self._task = progress.add_task("training", total=None)
+
+    def title(self, text: str) -> None:
+        """A new run begins."""
+        self._progress.console.print(text, markup=False)
+        self._progress.reset(self._task, total=None, description=text)
+
+    def step(self, done: int, total: int) -> None:
+        """A step was done."""
+        self._progress.update(self._task, completed=done, total=total)
+
+    def epoch(self, epoch: Epoch) -> None:
+        """An epoch was done."""
+        scores = ", ".join(
+            f"{name + ' ' if name else ''}{100 * score:.2f}" for name, score in epoch.scores.items()
+        )
+        self._progress.console.print(
+            f"  epoch {epoch.number:>3}  loss {epoch.loss:8.4f}  dev {self._metric} {scores}  "
+            f"({epoch.train_seconds:.1f} s)",
+            markup=False,
+        )
+
+
+@contextmanager
+def ticker(metric: str) -> Iterator[Ticker]:
+    """Show the progress of training while the block runs."""
+    console = stderr()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield Ticker(progress, metric)

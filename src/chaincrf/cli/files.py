@@ -1,0 +1,44 @@
+"""Files named on the command line, read and reported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..data import Corpus, get_corpus, hold_out, read_corpus
+from .config import CompareConfig, FormatConfig, TrainConfig
+from .console import note
+
+__all__ = ["read_file", "read_splits"]
+
+
+def read_file(path: Path, config: FormatConfig, task: str, scheme: str | None = None) -> Corpus:
+    """Read a file and print what was found in it; ``scheme`` is what another file of the corpus is in."""
+    corpus = read_corpus(
+        path,
+        format=config.format,
+        task=task,
+        scheme=scheme or config.input_scheme,
+        token_column=config.token_column,
+        tag_column=config.tag_column,
+        tagset=config.tagset,
+        on_error=config.on_error,
+    )
+    note(corpus.report.describe())
+    return corpus
+
+
+def read_splits(config: TrainConfig | CompareConfig) -> tuple[Corpus, Corpus, Corpus | None]:
+    """Training, development and (if there is any) test data of a command."""
+    splits: dict[str, Path | None] = {"train": config.train, "dev": config.dev, "test": config.test}
+    if config.corpus is not None:
+        splits.update(get_corpus(config.corpus).splits)
+    assert splits["train"] is not None  # the configuration was validated
+    train = read_file(splits["train"], config, config.task)
+    dev, test = (
+        read_file(path, config, config.task, train.report.scheme) if path else None
+        for path in (splits["dev"], splits["test"])
+    )
+    if dev is None:
+        train, dev = hold_out(train)
+        note(f"no development data: the last {len(dev.sentences)} sentences of the training data serve")
+    return train, dev, test

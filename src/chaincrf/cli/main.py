@@ -1,0 +1,66 @@
+"""``chaincrf``: the commands, and how they end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from ..errors import ChainCRFError, ConfigError
+from . import compare, corpus, evaluate, tag, train
+from .console import note
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="chaincrf",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Sequence labelling with BiLSTM-CRF taggers, and an answer to: does a CRF layer pay on my data?\n\n"
+    "Begin with `chaincrf compare --corpus ncbi-disease --seeds 2`, or with your own files: "
+    "`chaincrf train --train train.tsv --dev dev.tsv --out model`.",
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"chaincrf {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    del version
+
+
+app.command("train")(train.train)
+app.command("eval")(evaluate.evaluate)
+app.command("tag")(tag.tag)
+app.command("compare")(compare.compare)
+app.add_typer(corpus.app, name="corpus")
+
+
+def main() -> None:
+    """Run the command line: exit status 0, 1 (failure), 2 (usage) or 130 (interrupted)."""
+    try:
+        app(prog_name="chaincrf")
+    except ConfigError as error:
+        note(f"error: {error}")
+        sys.exit(2)
+    except ChainCRFError as error:
+        note(f"error: {error}")
+        sys.exit(1)
+    except BrokenPipeError:  # the reader of our output, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        note(f"error: {error}")
+        sys.exit(1)

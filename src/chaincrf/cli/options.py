@@ -1,0 +1,74 @@
+"""Command-line options made from the fields of a pydantic model."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from .config import load_config
+
+__all__ = ["configured"]
+
+
+def configured(model: type[BaseModel], **panels: type[BaseModel]) -> Callable[[Callable[..., None]], Any]:
+    """Give a command the fields of a model as options.
+
+    The decorated function takes the configuration first; ``--config FILE.toml`` fills what the command line
+    leaves open. An option that is not given stays out of the way of the file, so every default is None here
+    and the model's default is only shown.
+
+    Args:
+        model: the configuration.
+        **panels: models whose fields are shown together in the help, by the panel's name.
+    """
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        fields = [_option(model, name, panels) for name in model.model_fields]
+        file = inspect.Parameter(
+            "config",
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[
+                Path | None,
+                typer.Option(help="a TOML file with any of these options as keys (with _ for -)"),
+            ],
+        )
+
+        @functools.wraps(function)
+        def command(**values: Any) -> None:
+            path = values.pop("config")
+            rest = {parameter.name: values.pop(parameter.name) for parameter in own}
+            given = {name: value for name, value in values.items() if value is not None}
+            function(load_config(model, path, given), **rest)
+
+        command.__signature__ = inspect.Signature([*own, *fields, file])  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in (*own, *fields, file)}
+        return command
+
+    return decorate
+
+
+def _option(model: type[BaseModel], name: str, panels: dict[str, type[BaseModel]]) -> inspect.Parameter:
+    field = model.model_fields[name]
+    default = None if field.default in (None, PydanticUndefined) else str(field.default)
+    panel = next((title for title, part in panels.items() if name in part.model_fields), None)
+    option = typer.Option(
+        f"--{name.replace('_', '-')}",
+        help=field.description,
+        show_default=default or False,
+        rich_help_panel=panel.replace("_", " ") if panel else None,
+    )
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[field.annotation | None, option],  # type: ignore[operator]
+    )

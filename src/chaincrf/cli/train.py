@@ -1,0 +1,65 @@
+"""``chaincrf train``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ..training.recipe import Recipe
+from .config import FormatConfig, TrainConfig
+from .options import configured
+
+__all__ = ["train"]
+
+
+@configured(TrainConfig, Model_and_training=Recipe, Reading=FormatConfig)
+def train(
+    config: TrainConfig,
+    json: Annotated[bool, typer.Option("--json", help="print the result as JSON on standard output")] = False,
+) -> None:
+    """Train a tagger and write a model folder.
+
+    The best epoch by development score (span F1, token accuracy for POS) is kept. Ctrl-C ends training and
+    keeps what was best so far.
+
+    Examples:
+
+    `chaincrf train --train train.tsv --dev dev.tsv --test test.tsv --out model`
+
+    `chaincrf train --task pos --train en-train.conllu --dev en-dev.conllu --out pos-model`
+
+    `chaincrf train --corpus ncbi-disease --head softmax --out softmax-model`
+    """
+    from .. import training
+    from .console import note, print_json, stdout, ticker
+    from .evaluate import measure, print_measure
+    from .files import read_splits
+
+    train_data, dev, test = read_splits(config)
+    with ticker("accuracy" if config.task == "pos" else "F1") as shown:
+        shown.title(f"training a BiLSTM with a {config.head} head, seed {config.seed}")
+        tagger, record = training.train(
+            train_data, dev, config.recipe, on_step=shown.step, on_epoch=shown.epoch
+        )
+    (kept,) = record.kept.values()
+    tagger.save(config.out)
+    how = "interrupted; " if record.interrupted else ""
+    note(
+        f"{how}kept epoch {kept.epoch} of {len(record.epochs)}, dev {100 * kept.score:.2f}, in {config.out}/"
+    )
+    result = {
+        "model": str(config.out),
+        "best_epoch": kept.epoch,
+        "epochs": len(record.epochs),
+        "dev_score": kept.score,
+        "train_seconds": record.train_seconds,
+    }
+    if test is not None:
+        result["test"] = measured = measure(tagger, test)
+        if not json:
+            print_measure(measured)
+    if json:
+        print_json(result)
+    else:
+        stdout().print(f"next: chaincrf tag {config.out} TEXT.txt", markup=False)

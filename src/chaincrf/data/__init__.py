@@ -1,0 +1,27 @@
+"""Data: sentences, the files they come from, and the integers and tensors they become.
+
+``batching`` and ``vectors`` need PyTorch and are imported from their modules.
+"""
+
+from .corpora import BuiltinCorpus, export_corpus, get_corpus, list_corpora
+from .corpus import Corpus, ReadReport
+from .readers import read_corpus
+from .sentence import Sentence
+from .split import hold_out
+from .tokenizer import sentence_from_text, tokenize
+from .vocabulary import Vocabulary
+
+__all__ = [
+    "BuiltinCorpus",
+    "Corpus",
+    "ReadReport",
+    "Sentence",
+    "Vocabulary",
+    "export_corpus",
+    "get_corpus",
+    "hold_out",
+    "list_corpora",
+    "read_corpus",
+    "sentence_from_text",
+    "tokenize",
+]

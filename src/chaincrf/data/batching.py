@@ -1,0 +1,178 @@
+"""Sentences as padded tensors: encoded once, batched by length.
+
+Every distinct token is looked up once when the data is encoded (a *type*), and once a batch by the character
+encoder: a batch of 800 tokens has some 350 types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from ..errors import DataError
+from .sentence import Sentence
+from .vocabulary import PADDING, Vocabulary
+
+__all__ = ["MAX_CHARS", "Batch", "EncodedSentences", "encode"]
+
+MAX_CHARS = 48
+"""A longer token keeps its first and last 24 characters for the character encoder."""
+
+_POOL = 32  # batches whose sentences are sorted by length together: little padding, still random batches
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One padded batch.
+
+    Attributes:
+        index: position of each sentence in the data it came from.
+        words: word indices, 0 where padded.
+        mask: True where there is a token.
+        chars: character indices of the batch's U distinct tokens, 0 where padded.
+        types: row of ``chars`` for each token; 0 where padded, to be ignored there.
+        tags: gold tag indices, -100 where padded; None for unlabelled data.
+    """
+
+    index: Int[np.ndarray, " B"]
+    words: Int[Tensor, "B T"]
+    mask: Bool[Tensor, "B T"]
+    chars: Int[Tensor, "U C"]
+    types: Int[Tensor, "B T"]
+    tags: Int[Tensor, "B T"] | None
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on another device."""
+        return replace(
+            self,
+            words=self.words.to(device, non_blocking=True),
+            mask=self.mask.to(device, non_blocking=True),
+            chars=self.chars.to(device, non_blocking=True),
+            types=self.types.to(device, non_blocking=True),
+            tags=None if self.tags is None else self.tags.to(device, non_blocking=True),
+        )
+
+
+@dataclass(frozen=True)
+class EncodedSentences:
+    """Sentences as arrays of token types, with the word and the characters of each type.
+
+    Attributes:
+        type_words: word index of each type.
+        type_chars: character indices of each type, 0 where padded.
+        type_lengths: number of characters of each type.
+        sentences: for each sentence the types of its tokens.
+        tags: for each sentence the tag indices; None for unlabelled data.
+    """
+
+    type_words: Int[np.ndarray, " U"]
+    type_chars: Int[np.ndarray, "U C"]
+    type_lengths: Int[np.ndarray, " U"]
+    sentences: Sequence[np.ndarray]
+    tags: Sequence[np.ndarray] | None
+
+    @property
+    def num_tokens(self) -> int:
+        """Number of tokens of all sentences."""
+        return sum(map(len, self.sentences))
+
+    def batches(self, batch_size: int, *, generator: np.random.Generator | None = None) -> Iterator[Batch]:
+        """Batches of sentences of similar length; empty sentences are left out.
+
+        Args:
+            batch_size: sentences in a batch.
+            generator: draws the order. Without it, sentences are sorted by length, the longest first, so
+                that memory is at its peak in the first batch.
+        """
+        lengths = np.array([len(sentence) for sentence in self.sentences])
+        order = np.flatnonzero(lengths)
+        if generator is None:
+            order = order[np.argsort(-lengths[order], kind="stable")]
+            chunks = _chunks(order, batch_size)
+        else:
+            order = generator.permutation(order)
+            chunks = [
+                chunk
+                for pool in _chunks(order, batch_size * _POOL)
+                for chunk in _chunks(pool[np.argsort(lengths[pool], kind="stable")], batch_size)
+            ]
+            chunks = [chunks[i] for i in generator.permutation(len(chunks))]
+        for chunk in chunks:
+            yield self._collate(chunk)
+
+    def _collate(self, index: np.ndarray) -> Batch:
+        rows = [self.sentences[i] for i in index]
+        lengths = np.array([len(row) for row in rows])
+        mask = np.arange(lengths.max()) < lengths[:, None]
+        tokens = np.concatenate(rows)
+        used, inverse = np.unique(tokens, return_inverse=True)
+        words = np.full(mask.shape, PADDING)
+        words[mask] = self.type_words[tokens]
+        types = np.zeros(mask.shape, dtype=np.int64)
+        types[mask] = inverse
+        tags = None
+        if self.tags is not None:
+            tags = np.full(mask.shape, -100)
+            tags[mask] = np.concatenate([self.tags[i] for i in index])
+        chars = self.type_chars[used, : self.type_lengths[used].max()]
+        return Batch(
+            index=index,
+            words=torch.from_numpy(words),
+            mask=torch.from_numpy(mask),
+            chars=torch.from_numpy(chars.astype(np.int64)),
+            types=torch.from_numpy(types),
+            tags=None if tags is None else torch.from_numpy(tags),
+        )
+
+
+def encode(
+    sentences: Sequence[Sentence], vocabulary: Vocabulary, *, with_tags: bool = False
+) -> EncodedSentences:
+    """Look every token up, once a distinct token.
+
+    Args:
+        sentences: the data.
+        vocabulary: what the tagger knows.
+        with_tags: encode the gold tags too.
+
+    Raises:
+        DataError: if tags are wanted and a sentence has none, or one the vocabulary does not know.
+    """
+    types: dict[str, int] = {}
+    encoded = [
+        np.array([types.setdefault(token, len(types)) for token in sentence.tokens], dtype=np.int64)
+        for sentence in sentences
+    ]
+    tags = None
+    if with_tags:
+        tags = []
+        for number, sentence in enumerate(sentences, start=1):
+            if sentence.tags is None:
+                raise DataError(f"sentence {number}: expected gold tags, found none")
+            tags.append(np.array([vocabulary.tag(tag) for tag in sentence.tags], dtype=np.int64))
+    spellings = [_shorten(token) for token in types]
+    lengths = np.array([len(spelling) for spelling in spellings], dtype=np.int64)
+    chars = np.full((len(types), lengths.max(initial=1)), PADDING, dtype=np.int32)
+    for row, spelling in zip(chars, spellings, strict=True):
+        row[: len(spelling)] = [vocabulary.char(char) for char in spelling]
+    return EncodedSentences(
+        type_words=np.array([vocabulary.word(token) for token in types], dtype=np.int64),
+        type_chars=chars,
+        type_lengths=lengths,
+        sentences=encoded,
+        tags=tags,
+    )
+
+
+def _chunks(array: np.ndarray, size: int) -> list[np.ndarray]:
+    return [array[start : start + size] for start in range(0, len(array), size)]
+
+
+def _shorten(token: str) -> str:
+    half = MAX_CHARS // 2
+    return token if len(token) <= MAX_CHARS else token[:half] + token[-half:]

@@ -1,0 +1,51 @@
+"""Development data where a corpus brings none."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from ..errors import DataError
+from ..labels import tags_to_spans
+from .corpus import Corpus
+from .sentence import Sentence
+
+__all__ = ["hold_out"]
+
+
+def hold_out(corpus: Corpus, share: float = 0.1) -> tuple[Corpus, Corpus]:
+    """Split the end of a corpus off.
+
+    The end, not a random sample: neighbouring sentences are of one document, and a document on both sides
+    would flatter the score.
+
+    Args:
+        corpus: at least two sentences.
+        share: the part that goes to the second corpus; at least one sentence does.
+
+    Raises:
+        DataError: if there are fewer than two sentences.
+    """
+    sentences = corpus.sentences
+    if len(sentences) < 2:
+        raise DataError(
+            f"expected at least two sentences to hold some out, found {len(sentences)}",
+            path=corpus.report.path,
+        )
+    border = len(sentences) - max(1, round(share * len(sentences)))
+    return _part(corpus, sentences[:border]), _part(corpus, sentences[border:])
+
+
+def _part(corpus: Corpus, sentences: tuple[Sentence, ...]) -> Corpus:
+    scheme = corpus.report.scheme
+    labels: Counter[str] = Counter()
+    for sentence in sentences:
+        tags = sentence.tags or ()
+        labels.update(tags if scheme is None else (span.label for span in tags_to_spans(tags, scheme)))
+    report = replace(
+        corpus.report,
+        sentences=len(sentences),
+        tokens=sum(map(len, sentences)),
+        labels=dict(labels.most_common()),
+    )
+    return Corpus(sentences, report)

@@ -1,0 +1,152 @@
+"""Words, characters and tags as integers, and back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import DataError, ModelError
+from .sentence import Sentence
+
+__all__ = ["PADDING", "UNKNOWN", "Vocabulary", "normalise_word"]
+
+PADDING = 0
+UNKNOWN = 1
+_RESERVED = ("<padding>", "<unknown>")
+_DIGITS = str.maketrans("123456789", "000000000")
+
+
+def normalise_word(word: str) -> str:
+    """The form under which words are counted: lower case, every ASCII digit a ``0``.
+
+    The character encoder sees the original form, so casing and numbers are not lost to the tagger.
+    """
+    return word.lower().translate(_DIGITS)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The finite sets a tagger knows; index 0 pads, index 1 is the unknown word or character.
+
+    Words are ordered so that those of the training data come first (``num_trained`` with the two reserved
+    ones), and words known from pretrained vectors alone follow: their vectors stay as they are.
+
+    Attributes:
+        words: normalised words (see :func:`normalise_word`) or exact forms of a pretrained table.
+        chars: single characters.
+        tags: tag strings, in the order of the model's scores.
+        num_trained: how many of ``words`` have a vector that training changes.
+    """
+
+    words: tuple[str, ...]
+    chars: tuple[str, ...]
+    tags: tuple[str, ...]
+    num_trained: int
+    _word_index: Mapping[str, int] = field(init=False, repr=False, compare=False)
+    _char_index: Mapping[str, int] = field(init=False, repr=False, compare=False)
+    _tag_index: Mapping[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for kind in ("word", "char", "tag"):
+            items: tuple[str, ...] = getattr(self, kind + "s")
+            index = {item: i for i, item in enumerate(items)}
+            if len(index) != len(items):
+                raise ModelError(f"vocabulary: {kind}s must be distinct, {len(items) - len(index)} repeat")
+            object.__setattr__(self, f"_{kind}_index", index)
+        if not 2 <= self.num_trained <= len(self.words):
+            raise ModelError(
+                f"vocabulary: num_trained must be in [2, {len(self.words)}], got {self.num_trained}"
+            )
+
+    @classmethod
+    def build(
+        cls,
+        sentences: Iterable[Sentence],
+        tags: Sequence[str],
+        *,
+        min_count: int = 1,
+        pretrained: Iterable[str] = (),
+    ) -> Vocabulary:
+        """Count the words and characters of the training sentences.
+
+        Args:
+            sentences: the training data.
+            tags: the tag set, in the order of the model's scores.
+            min_count: words seen less often, and not in ``pretrained``, are unknown words.
+            pretrained: words of a table of pretrained vectors.
+        """
+        words: Counter[str] = Counter()
+        chars: Counter[str] = Counter()
+        for sentence in sentences:
+            for token in sentence.tokens:
+                words[normalise_word(token)] += 1
+                chars.update(token)
+        known = dict.fromkeys(pretrained)
+        trained = [word for word, count in words.most_common() if count >= min_count or word in known]
+        seen = set(trained)
+        rest = [word for word in known if word not in seen]
+        return cls(
+            words=(*_RESERVED, *trained, *rest),
+            chars=(*_RESERVED, *sorted(chars)),
+            tags=tuple(tags),
+            num_trained=len(_RESERVED) + len(trained),
+        )
+
+    def word(self, token: str) -> int:
+        """Index of a word: its exact form, else lower case, else digits normalised, else unknown."""
+        index = self._word_index
+        for form in (token, token.lower(), normalise_word(token)):
+            if form in index:
+                return index[form]
+        return UNKNOWN
+
+    def char(self, char: str) -> int:
+        """Index of a character, or unknown."""
+        return self._char_index.get(char, UNKNOWN)
+
+    def tag(self, tag: str) -> int:
+        """Index of a tag.
+
+        Raises:
+            DataError: if the tag is not in the tag set.
+        """
+        try:
+            return self._tag_index[tag]
+        except KeyError:
+            raise DataError(f"tag {tag!r} is not one of the model's tags: {', '.join(self.tags)}") from None
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of ``vocabulary.json``."""
+        return {
+            "words": self.words[len(_RESERVED) :],
+            "chars": self.chars[len(_RESERVED) :],
+            "tags": self.tags,
+            "num_trained": self.num_trained,
+        }
+
+    @classmethod
+    def from_json(cls, content: Any) -> Vocabulary:
+        """Read :meth:`to_json` back, checking every part.
+
+        Raises:
+            ModelError: if a part is missing or of another type.
+        """
+        if not isinstance(content, dict):
+            raise ModelError(f"vocabulary: expected a JSON object, got {type(content).__name__}")
+        lists = {}
+        for name in ("words", "chars", "tags"):
+            items = content.get(name)
+            if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+                raise ModelError(f"vocabulary: {name!r} must be a list of strings")
+            lists[name] = items
+        num_trained = content.get("num_trained")
+        if not isinstance(num_trained, int):
+            raise ModelError(f"vocabulary: 'num_trained' must be an integer, got {num_trained!r}")
+        return cls(
+            words=(*_RESERVED, *lists["words"]),
+            chars=(*_RESERVED, *lists["chars"]),
+            tags=tuple(lists["tags"]),
+            num_trained=num_trained,
+        )

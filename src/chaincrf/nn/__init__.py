@@ -1,0 +1,10 @@
+"""Modules: the CRF layer, its softmax twin, and the BiLSTM tagger under either."""
+
+from .bilstm import BiLSTM
+from .chars import CharCNN
+from .crf import CRF
+from .embeddings import WordEmbedding
+from .softmax import Softmax
+from .tagger import BiLSTMTagger
+
+__all__ = ["CRF", "BiLSTM", "BiLSTMTagger", "CharCNN", "Softmax", "WordEmbedding"]

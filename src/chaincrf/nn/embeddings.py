@@ -1,0 +1,61 @@
+"""Words as vectors."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+__all__ = ["WordEmbedding"]
+
+
+class WordEmbedding(nn.Module):
+    """A table of word vectors of which the first ``num_trained`` rows are parameters.
+
+    The rows after them belong to words that only a pretrained table knows: training never sees these words,
+    so their vectors are a buffer, and an optimiser step does not pay for them.
+
+    Row 0 is the padding and stays zero; row 1 is the unknown word. New vectors are drawn from
+    uniform(-b, b) with b = sqrt(3 / dim), the variance of the usual pretrained tables (Ma & Hovy, 2016).
+
+    Args:
+        num_words: rows of the whole table.
+        dim: size of a vector.
+        num_trained: rows that are parameters; all of them by default.
+        word_dropout: while training, the probability that a word is replaced by the unknown word, whose
+            vector is thereby learned.
+    """
+
+    def __init__(
+        self, num_words: int, dim: int, *, num_trained: int | None = None, word_dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.num_trained = num_words if num_trained is None else num_trained
+        self.word_dropout = word_dropout
+        bound = math.sqrt(3 / dim)
+        weight = torch.empty(self.num_trained, dim).uniform_(-bound, bound)
+        weight[0] = 0
+        self.weight = nn.Parameter(weight)
+        self.frozen: Tensor
+        self.register_buffer("frozen", torch.zeros(num_words - self.num_trained, dim))
+
+    def load_vectors(self, rows: Int[Tensor, " N"], vectors: Float[Tensor, "N D"]) -> None:
+        """Copy pretrained vectors into the given rows of the table."""
+        with torch.no_grad():
+            trained = rows < self.num_trained
+            self.weight[rows[trained]] = vectors[trained].to(self.weight)
+            self.frozen[rows[~trained] - self.num_trained] = vectors[~trained].to(self.frozen)
+
+    def forward(self, words: Int[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
+        """Vectors of the words."""
+        if self.training and self.word_dropout:
+            drop = torch.rand(words.shape, device=words.device) < self.word_dropout
+            words = words.masked_fill(drop & (words > 1), 1)
+        vectors = F.embedding(words.clamp(max=self.num_trained - 1), self.weight, padding_idx=0)
+        if not len(self.frozen):
+            return vectors
+        pretrained = F.embedding((words - self.num_trained).clamp(min=0), self.frozen)
+        return torch.where((words < self.num_trained)[..., None], vectors, pretrained)

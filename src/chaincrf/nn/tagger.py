@@ -1,0 +1,134 @@
+"""The network: words and their characters, a BiLSTM, emissions, and a head that makes tags of them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from ..errors import ArgumentError
+from ..labels.constraints import Constraints
+from .bilstm import BiLSTM
+from .chars import CharCNN
+from .crf import CRF
+from .embeddings import WordEmbedding
+from .softmax import Softmax
+
+__all__ = ["BiLSTMTagger"]
+
+
+class BiLSTMTagger(nn.Module):
+    """A BiLSTM tagger with a CRF layer, or with a softmax: one switch, all else equal.
+
+    ``emissions = W dropout(BiLSTM(dropout([word vector; character CNN]))) + b``, and the head scores tags:
+    ``head="crf"`` as one path, ``head="softmax"`` one by one. Both heads take and give the same, and the
+    parameters before them are drawn first: two models built after the same seed share their initial weights.
+
+    Args:
+        num_words: rows of the word table; 0 is padding, 1 the unknown word.
+        num_tags: number of tags, K.
+        num_chars: characters known, 0 padding and 1 unknown included; 0 for a tagger without characters.
+        num_trained: rows of the word table that are parameters; see :class:`WordEmbedding`.
+        word_dim, char_dim, char_filters: sizes of the vectors.
+        hidden: size of the LSTM's state in each direction.
+        layers: number of BiLSTM layers.
+        dropout: on characters, on the BiLSTM's input and on its output.
+        word_dropout: while training, the probability of replacing a word by the unknown one.
+        head: ``"crf"`` or ``"softmax"``.
+        constraints: the moves that are allowed, from :func:`chaincrf.labels.constraints_from_tags`.
+        constrain: when the constraints hold: ``"always"`` (a CRF's training and decoding) or ``"decode"``.
+            A softmax head scores tags one by one, so there they can hold in decoding only.
+
+    Source: Huang, Xu & Yu (2015); the character CNN by Ma & Hovy (2016).
+    """
+
+    def __init__(
+        self,
+        *,
+        num_words: int,
+        num_tags: int,
+        num_chars: int = 0,
+        num_trained: int | None = None,
+        word_dim: int = 100,
+        char_dim: int = 30,
+        char_filters: int = 30,
+        hidden: int = 100,
+        layers: int = 1,
+        dropout: float = 0.5,
+        word_dropout: float = 0.0,
+        head: Literal["crf", "softmax"] = "crf",
+        constraints: Constraints | None = None,
+        constrain: Literal["always", "decode"] = "always",
+    ) -> None:
+        super().__init__()
+        self.words = WordEmbedding(num_words, word_dim, num_trained=num_trained, word_dropout=word_dropout)
+        self.chars = (
+            CharCNN(num_chars, dim=char_dim, filters=char_filters, dropout=dropout) if num_chars else None
+        )
+        self.dropout = nn.Dropout(dropout)
+        size = word_dim + (char_filters if num_chars else 0)
+        self.encoder = BiLSTM(size, hidden, layers=layers, dropout=dropout)
+        self.projection = nn.Linear(self.encoder.output_size, num_tags)
+        if head == "crf":
+            self.head: CRF | Softmax = CRF(num_tags, constraints, constrain=constrain)
+        elif head == "softmax":
+            self.head = Softmax(num_tags, constraints, constrain="decode")
+        else:
+            raise ArgumentError(f"head: expected 'crf' or 'softmax', got {head!r}")
+
+    def emissions(
+        self,
+        words: Int[Tensor, "B T"],
+        mask: Bool[Tensor, "B T"],
+        *,
+        chars: Int[Tensor, "U C"] | None = None,
+        types: Int[Tensor, "B T"] | None = None,
+    ) -> Float[Tensor, "B T K"]:
+        """A score for every tag at every token.
+
+        Args:
+            words: word indices.
+            mask: True where there is a token.
+            chars: the characters of the batch's distinct tokens; needed if the model reads characters.
+            types: the row of ``chars`` for each token.
+
+        Raises:
+            ArgumentError: if the model reads characters and got none, or the reverse.
+        """
+        vectors = self.words(words)
+        if (self.chars is None) != (chars is None) or (chars is None) != (types is None):
+            reads = "reads" if self.chars is not None else "does not read"
+            raise ArgumentError(f"chars, types: this model {reads} characters; give both or neither")
+        if self.chars is not None and chars is not None and types is not None:
+            vectors = torch.cat([vectors, F.embedding(types, self.chars(chars))], dim=2)
+        states = self.encoder(self.dropout(vectors), mask)
+        return self.projection(self.dropout(states))
+
+    def forward(
+        self,
+        words: Int[Tensor, "B T"],
+        mask: Bool[Tensor, "B T"],
+        tags: Int[Tensor, "B T"] | None = None,
+        *,
+        chars: Int[Tensor, "U C"] | None = None,
+        types: Int[Tensor, "B T"] | None = None,
+    ) -> Float[Tensor, ""] | Float[Tensor, "B T K"]:
+        """The loss if there are gold tags (mean over sequences), the emissions if there are none."""
+        emissions = self.emissions(words, mask, chars=chars, types=types)
+        return emissions if tags is None else self.head(emissions, tags, mask)
+
+    def decode(
+        self,
+        words: Int[Tensor, "B T"],
+        mask: Bool[Tensor, "B T"],
+        *,
+        chars: Int[Tensor, "U C"] | None = None,
+        types: Int[Tensor, "B T"] | None = None,
+        constrained: bool | None = None,
+    ) -> Int[Tensor, "B T"]:
+        """The best tags, -1 where masked; ``constrained`` overrides the head's mode for this call."""
+        emissions = self.emissions(words, mask, chars=chars, types=types)
+        return self.head.decode(emissions, mask, constrained=constrained)

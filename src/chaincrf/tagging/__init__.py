@@ -1,0 +1,17 @@
+"""Trained taggers: on disk, and at work."""
+
+from .bundle import Architecture, Bundle, ModelConfig, load_bundle, save_bundle
+from .predict import predict_tags
+from .tagger import TaggedSentence, TaggedSpan, Tagger
+
+__all__ = [
+    "Architecture",
+    "Bundle",
+    "ModelConfig",
+    "TaggedSentence",
+    "TaggedSpan",
+    "Tagger",
+    "load_bundle",
+    "predict_tags",
+    "save_bundle",
+]

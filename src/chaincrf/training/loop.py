@@ -1,0 +1,171 @@
+"""The training loop, on Lightning Fabric: one can read it in a minute."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch.optim import SGD, Adam, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from ..errors import ChainCRFError
+from ..evaluation import evaluate_tags, token_accuracy
+from ..nn import BiLSTMTagger
+from ..tagging.predict import predict_tags
+from .recipe import Recipe
+from .setup import Prepared
+
+__all__ = ["Epoch", "Fit", "Kept", "dev_score", "fit"]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass over the training data gave."""
+
+    number: int
+    loss: float
+    scores: Mapping[str, float]
+    train_seconds: float
+
+
+@dataclass
+class Kept:
+    """The weights that one decoder's best development score selected."""
+
+    score: float = -1.0
+    epoch: int = 0
+    state: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass
+class Fit:
+    """A finished training run: its epochs, and the best weights for each decoder."""
+
+    kept: dict[str, Kept]
+    epochs: list[Epoch] = field(default_factory=list)
+    interrupted: bool = False
+
+    @property
+    def train_seconds(self) -> float:
+        """Seconds in training steps, evaluation excluded."""
+        return sum(epoch.train_seconds for epoch in self.epochs)
+
+
+def fit(
+    model: BiLSTMTagger,
+    prepared: Prepared,
+    recipe: Recipe,
+    *,
+    decoders: Mapping[str, bool | None] | None = None,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+) -> Fit:
+    """Train a model; after every epoch decode the development data and keep the best weights.
+
+    Args:
+        model: the model, changed in place; its last weights are not the best ones, see ``Fit.kept``.
+        prepared: the data.
+        recipe: how to train.
+        decoders: names of ways to decode, with the ``constrained`` argument of each. Every one of them
+            keeps its own best epoch.
+        on_step: called after every step with the steps done and those of the whole run.
+        on_epoch: called after every epoch.
+
+    Raises:
+        ChainCRFError: if the loss is not finite.
+
+    A keyboard interrupt after the first epoch ends the run and returns what was best so far.
+    """
+    decoders = decoders or {"": None}
+    result = Fit({name: Kept() for name in decoders})
+    fabric = Fabric(
+        accelerator="cuda" if recipe.device == "cuda" else recipe.device,
+        devices=1,
+        precision=recipe.precision,
+    )
+    fabric.launch()
+    torch.manual_seed(recipe.seed)  # the same dropout for every head, whatever building it drew
+    order = np.random.default_rng(recipe.seed)
+    steps_per_epoch = math.ceil(sum(map(bool, map(len, prepared.train.sentences))) / recipe.batch_size)
+    total = recipe.epochs * steps_per_epoch
+    optimizer = _optimizer(model, recipe)
+    schedule = LambdaLR(optimizer, lambda step: _rate(step, steps_per_epoch, recipe))
+    wrapped, wrapped_optimizer = fabric.setup(model, optimizer)
+    try:
+        for number in range(1, recipe.epochs + 1):
+            wrapped.train()
+            loss_sum = torch.zeros((), device=fabric.device)
+            start = time.perf_counter()
+            for step, batch in enumerate(prepared.train.batches(recipe.batch_size, generator=order), start=1):
+                moved = batch.to(fabric.device)
+                inputs = {"chars": moved.chars, "types": moved.types} if model.chars is not None else {}
+                loss = wrapped(moved.words, moved.mask, moved.tags, **inputs)
+                fabric.backward(loss)
+                fabric.clip_gradients(
+                    wrapped, wrapped_optimizer, max_norm=recipe.clip, error_if_nonfinite=False
+                )
+                wrapped_optimizer.step()
+                wrapped_optimizer.zero_grad()
+                schedule.step()
+                loss_sum += loss.detach()
+                on_step((number - 1) * steps_per_epoch + step, total)
+            loss_mean = loss_sum.item() / steps_per_epoch
+            seconds = time.perf_counter() - start
+            if not math.isfinite(loss_mean):
+                raise ChainCRFError(
+                    f"the loss of epoch {number} is {loss_mean}: try a lower learning rate than {recipe.learning_rate}"
+                )
+            epoch = Epoch(number, loss_mean, _dev_scores(model, prepared, decoders), seconds)
+            result.epochs.append(epoch)
+            for name, kept in result.kept.items():
+                if epoch.scores[name] > kept.score:
+                    kept.score, kept.epoch = epoch.scores[name], number
+                    kept.state = {
+                        key: value.detach().cpu().clone() for key, value in model.state_dict().items()
+                    }
+            on_epoch(epoch)
+            if number - max(kept.epoch for kept in result.kept.values()) >= recipe.patience:
+                break
+    except KeyboardInterrupt:
+        if not result.epochs:
+            raise
+        result.interrupted = True
+    return result
+
+
+def dev_score(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], scheme: str | None) -> float:
+    """The score that selects an epoch: span F1 (spans read as conlleval does), or token accuracy for POS."""
+    if scheme is None:
+        return token_accuracy(gold, predicted).accuracy
+    return evaluate_tags(gold, predicted, scheme).overall.f1
+
+
+def _dev_scores(
+    model: BiLSTMTagger, prepared: Prepared, decoders: Mapping[str, bool | None]
+) -> dict[str, float]:
+    results = predict_tags(model, prepared.dev, prepared.vocabulary.tags, constrained=list(decoders.values()))
+    return {
+        name: dev_score(prepared.dev_tags, tags, prepared.scheme)
+        for name, tags in zip(decoders, results, strict=True)
+    }
+
+
+def _optimizer(model: BiLSTMTagger, recipe: Recipe) -> Optimizer:
+    if recipe.optimizer == "adam":
+        return Adam(model.parameters(), lr=recipe.learning_rate)
+    return SGD(model.parameters(), lr=recipe.learning_rate, momentum=recipe.momentum)
+
+
+def _rate(step: int, steps_per_epoch: int, recipe: Recipe) -> float:
+    """The learning rate at a step, as a share of the recipe's."""
+    if recipe.schedule == "inverse-time":
+        return 1 / (1 + recipe.decay * (step // steps_per_epoch))
+    if recipe.schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, step / (recipe.epochs * steps_per_epoch))))
+    return 1.0

@@ -1,0 +1,81 @@
+"""Train one tagger."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+
+from .. import __version__
+from ..data.corpus import Corpus
+from ..tagging import Bundle, Tagger
+from .loop import Epoch, Fit, Kept, fit
+from .recipe import Recipe
+from .setup import build_model, prepare
+
+__all__ = ["environment", "finished_tagger", "train"]
+
+
+def train(
+    train: Corpus,
+    dev: Corpus,
+    recipe: Recipe | None = None,
+    *,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+) -> tuple[Tagger, Fit]:
+    """Train a tagger and return it with the weights of its best epoch.
+
+    Args:
+        train: the training data.
+        dev: the development data, by which the best epoch is chosen.
+        recipe: how to train; the defaults are a good start.
+        on_step: called after every step with the steps done and those of the whole run.
+        on_epoch: called after every epoch.
+
+    Returns:
+        The tagger, and the record of its training.
+
+    Raises:
+        DataError: if the data cannot be trained on.
+    """
+    recipe = recipe or Recipe()
+    prepared = prepare(train, dev, recipe)
+    bundle = build_model(prepared, recipe)
+    record = fit(bundle.model, prepared, recipe, on_step=on_step, on_epoch=on_epoch)
+    (kept,) = record.kept.values()
+    return finished_tagger(bundle, recipe, record, kept, train, dev), record
+
+
+def finished_tagger(
+    bundle: Bundle, recipe: Recipe, record: Fit, kept: Kept, train: Corpus, dev: Corpus
+) -> Tagger:
+    """A tagger with the kept weights, and with the record of how it came about in its configuration."""
+    bundle.model.load_state_dict(kept.state)
+    bundle.model.to("cpu").eval()
+    provenance = {
+        "recipe": recipe.model_dump(mode="json"),
+        "data": {
+            split: {"path": str(corpus.report.path), "sha256": corpus.report.sha256}
+            for split, corpus in (("train", train), ("dev", dev))
+        },
+        "environment": environment(),
+        "epochs": len(record.epochs),
+        "best_epoch": kept.epoch,
+        "dev_score": kept.score,
+        "train_seconds": round(record.train_seconds, 2),
+    }
+    return Tagger(replace(bundle, config=bundle.config.model_copy(update={"training": provenance})))
+
+
+def environment() -> dict[str, str]:
+    """Versions and machine, for the record of a run."""
+    return {
+        "chaincrf": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+        "threads": str(torch.get_num_threads()),
+    }

@@ -1,0 +1,150 @@
+"""From sentences and a recipe to encoded data and an untrained model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..data.batching import EncodedSentences, encode
+from ..data.corpora import builtin_vectors
+from ..data.corpus import Corpus
+from ..data.sentence import Sentence
+from ..data.vectors import WordVectors, load_vectors
+from ..data.vocabulary import Vocabulary
+from ..errors import DataError
+from ..labels import convert_tags, scheme_tags, tags_to_spans
+from ..nn import BiLSTMTagger
+from ..tagging.bundle import Architecture, Bundle, ModelConfig
+from .recipe import Recipe
+
+__all__ = ["Prepared", "build_model", "in_scheme", "prepare"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything a training run reads, the same for every variant of the model.
+
+    Attributes:
+        scheme: the scheme the model predicts in; None for POS.
+        vocabulary: words, characters and tags.
+        train: encoded training data.
+        dev: encoded development data, without tags.
+        dev_tags: gold tags of the development data, in ``scheme``.
+        vectors: pretrained vectors and the vocabulary's rows they belong to; None without any.
+    """
+
+    scheme: str | None
+    vocabulary: Vocabulary
+    train: EncodedSentences
+    dev: EncodedSentences
+    dev_tags: Sequence[Sequence[str]]
+    vectors: tuple[Tensor, Tensor] | None
+
+
+def in_scheme(corpus: Corpus, scheme: str | None) -> list[Sentence]:
+    """The sentences of a corpus with their tags written in another scheme; empty ones are left out."""
+    source = corpus.report.scheme
+    sentences = [sentence for sentence in corpus.sentences if sentence.tokens]
+    if scheme is None or source is None or source == scheme:
+        return sentences
+    return [
+        replace(sentence, tags=tuple(convert_tags(sentence.tags, source, scheme)))
+        if sentence.tags
+        else sentence
+        for sentence in sentences
+    ]
+
+
+def prepare(train: Corpus, dev: Corpus, recipe: Recipe) -> Prepared:
+    """Decide on tags and vocabulary, and encode.
+
+    The tag set is that of the training data; for NER closed under the scheme, so that a label seen only in
+    spans of one token can still be predicted in longer ones.
+
+    Raises:
+        DataError: if the training data has no sentence, no tags, or for NER no span.
+    """
+    scheme = recipe.scheme if recipe.task == "ner" else None
+    train_sentences, dev_sentences = in_scheme(train, scheme), in_scheme(dev, scheme)
+    for corpus, sentences in ((train, train_sentences), (dev, dev_sentences)):
+        if not sentences:
+            raise DataError("expected at least one sentence, found none", path=corpus.report.path)
+        if any(sentence.tags is None for sentence in sentences):
+            raise DataError("expected tagged sentences, found some without tags", path=corpus.report.path)
+    tags = _tag_set(train_sentences, scheme)
+    if scheme is not None and len(tags) == 1:
+        raise DataError("expected spans to learn from, found only the tag O", path=train.report.path)
+    vectors = _read_vectors(recipe)
+    vocabulary = Vocabulary.build(
+        train_sentences, tags, min_count=recipe.min_count, pretrained=vectors.words if vectors else ()
+    )
+    return Prepared(
+        scheme=scheme,
+        vocabulary=vocabulary,
+        train=encode(train_sentences, vocabulary, with_tags=True),
+        dev=encode(dev_sentences, vocabulary),
+        dev_tags=[sentence.tags or () for sentence in dev_sentences],
+        vectors=_vector_rows(vocabulary, vectors) if vectors else None,
+    )
+
+
+def build_model(prepared: Prepared, recipe: Recipe) -> Bundle:
+    """An untrained tagger; the recipe's seed decides its weights."""
+    torch.manual_seed(recipe.seed)
+    vocabulary = prepared.vocabulary
+    constrained = prepared.scheme is not None and recipe.constrain != "never"
+    config = ModelConfig(
+        task=recipe.task,
+        scheme=prepared.scheme,
+        constrained=constrained,
+        architecture=Architecture(
+            num_words=len(vocabulary.words),
+            num_tags=len(vocabulary.tags),
+            num_chars=len(vocabulary.chars) if recipe.char_filters else 0,
+            num_trained=vocabulary.num_trained,
+            word_dim=prepared.vectors[1].shape[1] if prepared.vectors else recipe.word_dim,
+            char_dim=recipe.char_dim,
+            char_filters=recipe.char_filters,
+            hidden=recipe.hidden,
+            layers=recipe.layers,
+            dropout=recipe.dropout,
+            word_dropout=recipe.word_dropout,
+            head=recipe.head,
+            constrain="decode" if recipe.constrain == "decode" else "always",
+        ),
+    )
+    bundle = Bundle.build(config, vocabulary)
+    if prepared.vectors:
+        bundle.model.words.load_vectors(*prepared.vectors)
+    return bundle
+
+
+def _tag_set(sentences: Sequence[Sentence], scheme: str | None) -> list[str]:
+    tags = sorted({tag for sentence in sentences for tag in sentence.tags or ()})
+    if scheme is None:
+        return tags
+    labels = {span.label for sentence in sentences for span in tags_to_spans(sentence.tags or (), scheme)}
+    return scheme_tags(sorted(labels), scheme)
+
+
+def _read_vectors(recipe: Recipe) -> WordVectors | None:
+    if recipe.vectors == "none":
+        return None
+    if recipe.vectors == "builtin":
+        return load_vectors(*builtin_vectors())
+    path = Path(recipe.vectors)
+    return load_vectors(path, path.with_name("words.txt"))
+
+
+def _vector_rows(vocabulary: Vocabulary, vectors: WordVectors) -> tuple[Tensor, Tensor]:
+    rows, sources = [], []
+    for row, word in enumerate(vocabulary.words):
+        source = vectors.row(word)
+        if source is not None:
+            rows.append(row)
+            sources.append(source)
+    return torch.tensor(rows), vectors.vectors[torch.tensor(sources)]

@@ -1,0 +1,201 @@
+"""The commands as users call them: a process, its output, its exit status."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from corpora import piece, toy_file
+
+from chaincrf import __version__
+from chaincrf.labels import REPAIRS
+
+SMALL = "--vectors none --word-dim 16 --hidden 16 --epochs 12 --batch-size 4 --dropout 0.1 --learning-rate 0.02 --device cpu".split()
+
+
+def start(*arguments, **options):
+    command = [sys.executable, "-W", "error::DeprecationWarning:chaincrf", "-m", "chaincrf", *map(str, arguments)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "120", "TERM": "dumb"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, text=True, encoding="utf-8", env=environment, **(pipes | options))
+
+
+def run(*arguments, status=0, stdin="", **options):
+    process = start(*arguments, **options)
+    out, err = process.communicate(stdin, timeout=120)
+    assert process.returncode == status, err
+    assert "Traceback" not in err
+    for output in (out, err):
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", output), "control characters without a terminal"
+    return out, err
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("cli")
+    toy_file(path / "toy.tsv")
+    run("train", "--train", path / "toy.tsv", "--dev", path / "toy.tsv", "--out", path / "model", *SMALL)
+    return path
+
+
+def test_version_and_help():
+    assert run("--version")[0] == f"chaincrf {__version__}\n"
+    for command in ("train", "eval", "tag", "compare", "corpus list", "corpus export"):
+        text = run(*command.split(), "--help")[0]
+        assert f"chaincrf {command}" in " ".join(text.split()), "an example"
+    assert "Commands" in run("--help")[0]
+
+
+def test_train_says_what_it_read_and_did(folder, tmp_path):
+    out, err = run(
+        "train", "--train", folder / "toy.tsv", "--test", folder / "toy.tsv", "--out", tmp_path / "m", *SMALL
+    )
+    assert "20 sentences, 112 tokens, 32 spans (PER 16, LOC 16)" in err or "20 sentences" in err
+    assert "guessed" in err
+    assert "the last 2 sentences of the training data serve" in err
+    assert "epoch   1  loss" in err
+    assert "kept epoch" in err
+    assert "all (conlleval)" in out
+    assert f"next: chaincrf tag {tmp_path / 'm'}" in out
+
+
+def test_train_json(folder, tmp_path):
+    out, _ = run(
+        "train", "--train", folder / "toy.tsv", "--dev", folder / "toy.tsv", "--test", folder / "toy.tsv",
+        "--out", tmp_path / "m", "--json", *SMALL,
+    )  # fmt: skip
+    result = json.loads(out)
+    assert result["dev_score"] == result["test"]["spans"]["conlleval"]["f1"] == 1
+
+
+def test_options_and_toml_are_the_same_fields(folder, tmp_path):
+    (tmp_path / "c.toml").write_text(
+        f'train = "{folder / "toy.tsv"}"\nhidden = 7\nepochs = 1\nvectors = "none"\nword_dim = 9\ndevice = "cpu"\n'
+    )
+    run("train", "--config", tmp_path / "c.toml", "--word-dim", 11, "--out", tmp_path / "m")
+    recipe = json.loads((tmp_path / "m" / "config.json").read_text())["training"]["recipe"]
+    assert (recipe["hidden"], recipe["word_dim"], recipe["epochs"]) == (7, 11, 1)
+
+
+def test_eval(folder):
+    out, _ = run("eval", folder / "model", folder / "toy.tsv")
+    assert "PER" in out
+    assert "accuracy 100.00" in out
+    result = json.loads(run("eval", folder / "model", folder / "toy.tsv", "--json")[0])
+    assert {name: score["f1"] for name, score in result["spans"].items()} == dict.fromkeys(REPAIRS, 1.0)
+    assert result["per_label"]["LOC"]["gold"] == 24
+    assert result["invalid_sentences"] == 0
+
+
+def test_tag_text_json_and_columns(folder):
+    text = "She went to New York.\nBob Ray left Oslo.\n"
+    out, _ = run("tag", folder / "model", stdin=text)
+    assert out.splitlines() == ["She went to [New York]LOC.", "[Bob Ray]PER left [Oslo]LOC."]
+    lines = [json.loads(line) for line in run("tag", folder / "model", "--json", stdin=text)[0].splitlines()]
+    assert [span["text"] for span in lines[1]["spans"]] == ["Bob Ray", "Oslo"]
+    columns, _ = run("tag", folder / "model", "--output-format", "conll", stdin="Ann left\n")
+    assert re.fullmatch(r"Ann\tS-\w+\nleft\tO\n\n", columns)
+    tagged, _ = run("tag", folder / "model", folder / "toy.tsv", "--input-format", "conll")
+    assert tagged.splitlines()[1] == "She went to [New York]LOC ."
+
+
+def test_tag_stops_when_its_reader_does(folder, tmp_path):
+    (tmp_path / "long.txt").write_text("Bob Ray left Oslo .\n" * 20_000)
+    process = start("tag", folder / "model", tmp_path / "long.txt")
+    assert process.stdout.readline() == "[Bob Ray]PER left [Oslo]LOC .\n"
+    process.stdout.close()
+    assert process.wait(60) == 1
+    assert process.stderr.read() == ""
+
+
+def test_compare_writes_a_report(folder, tmp_path):
+    toy = folder / "toy.tsv"
+    out, err = run(
+        "compare", "--train", toy, "--dev", toy, "--test", toy, "--seeds", 1, "--out", tmp_path / "r",
+        *SMALL, "--epochs", 2,
+    )  # fmt: skip
+    assert "softmax" in out
+    assert "run 1 of 3" in err
+    report = json.loads((tmp_path / "r" / "report.json").read_text())
+    assert [variant["name"] for variant in report["variants"]] == ["softmax", "softmax-constrained", "crf", "crf-constrained"]
+    assert (tmp_path / "r" / "report.html").read_text().lower().startswith("<!doctype html>")
+    assert run("tag", tmp_path / "r" / "model", stdin="Ann\n")[0]
+
+
+def test_pos_with_the_same_commands(tmp_path):
+    sentences = piece("ewt-pos", "dev", 40).sentences
+    file = tmp_path / "pos.tsv"
+    file.write_text(
+        "\n".join("".join(f"{t}\t{g}\n" for t, g in zip(s.tokens, s.tags, strict=True)) for s in sentences)
+    )
+    run("train", "--task", "pos", "--train", file, "--dev", file, "--out", tmp_path / "m", *SMALL)
+    out, _ = run("eval", tmp_path / "m", file)
+    assert "NOUN" in out
+    assert "forbids" not in out
+    assert re.search(r"the/DET", run("tag", tmp_path / "m", stdin="the house\n")[0])
+
+
+def test_corpus(tmp_path):
+    names = {corpus["name"] for corpus in json.loads(run("corpus", "list", "--json")[0])}
+    assert names == {"ncbi-disease", "ewt-pos"}
+    assert "public domain" in run("corpus", "list")[0]
+    run("corpus", "export", "ewt-pos", tmp_path / "pos")
+    assert {path.name for path in (tmp_path / "pos").iterdir()} >= {"train.conllu", "LICENSE"}
+    _, err = run("corpus", "export", "ewt-pos", tmp_path / "pos", status=1)
+    assert "error:" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        ("train", 2, "say --train FILE or --corpus NAME"),
+        ("train --corpus ncbi-disease --dev x.tsv", 2, "--corpus brings its own"),
+        ("train --corpus nothing", 2, "ncbi-disease, ewt-pos"),
+        ("train --train missing.tsv", 1, "missing.tsv"),
+        ("train --train . ", 1, "error: ."),
+        ("train --corpus ncbi-disease --hidden 0", 2, "--hidden: Input should be greater"),
+        ("train --corpus ncbi-disease --scheme XYZ", 2, "--scheme: "),
+        ("train --corpus ncbi-disease --hiden 5", 2, "No such option: --hiden"),
+        ("train --corpus ncbi-disease --config missing.toml", 2, "missing.toml"),
+        ("train --corpus ncbi-disease --vectors missing.safetensors", 1, "cannot read word vectors"),
+        ("compare --train a.tsv", 2, "a comparison needs --test FILE"),
+        ("eval missing a.tsv", 1, "missing: not a model folder"),
+        ("tag missing", 1, "missing: not a model folder"),
+        ("nothing", 2, "No such command"),
+    ],
+)
+def test_mistakes_are_explained(tmp_path, arguments, status, message):
+    _, err = run(*arguments.split(), status=status, cwd=tmp_path)
+    assert message in err
+
+
+def test_bad_toml(tmp_path):
+    for content, message in [("hidden = ", "c.toml: "), ('hiden = 5\ncorpus = "ewt-pos"', "hiden: no such setting")]:
+        (tmp_path / "c.toml").write_text(content)
+        assert message in run("train", "--config", tmp_path / "c.toml", status=2)[1]
+
+
+def test_a_malformed_file_names_its_line(tmp_path):
+    (tmp_path / "bad.tsv").write_text("Ann\tB-PER\nsaw\tO\nBob\n")
+    assert "bad.tsv:3" in run("train", "--train", tmp_path / "bad.tsv", status=1)[1]
+
+
+def test_interrupting_training_keeps_the_best_model(folder, tmp_path):
+    process = start(
+        "train", "--train", folder / "toy.tsv", "--dev", folder / "toy.tsv", "--out", tmp_path / "m",
+        *SMALL, "--epochs", 100_000, "--patience", 100_000,
+    )  # fmt: skip
+    for line in process.stderr:
+        if "epoch   2" in line:
+            break
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "interrupted; kept epoch" in err
+    assert "next: chaincrf tag" in out
+    assert run("tag", tmp_path / "m", stdin="Ann\n")[0]

@@ -1,0 +1,78 @@
+import pytest
+import torch
+
+from chaincrf.errors import ArgumentError
+from chaincrf.labels import constraints_from_tags
+from chaincrf.nn import BiLSTMTagger
+
+TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+
+
+def small(head="crf", **options):
+    torch.manual_seed(3)
+    sizes = {"num_words": 20, "num_tags": 5, "num_chars": 9, "word_dim": 6, "char_dim": 3, "char_filters": 4, "hidden": 5}
+    return BiLSTMTagger(**(sizes | options), head=head)
+
+
+@pytest.fixture
+def batch():
+    generator = torch.Generator().manual_seed(1)
+    mask = torch.arange(6) < torch.tensor([6, 3, 1])[:, None]
+    words = torch.randint(2, 20, (3, 6), generator=generator) * mask
+    chars = torch.randint(1, 9, (4, 5), generator=generator)
+    types = torch.randint(0, 4, (3, 6), generator=generator)
+    tags = torch.randint(0, 5, (3, 6), generator=generator).masked_fill(~mask, -100)
+    return {"words": words, "mask": mask, "chars": chars, "types": types}, tags
+
+
+@pytest.mark.parametrize("head", ["crf", "softmax"])
+def test_loss_and_decoding(head, batch):
+    inputs, tags = batch
+    model = small(head)
+    loss = model(tags=tags, **inputs)
+    assert loss.shape == ()
+    assert loss.item() > 0
+    loss.backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
+    decoded = model.eval().decode(**inputs)
+    assert ((decoded == -1) == ~inputs["mask"]).all()
+    assert model(**inputs).shape == (3, 6, 5)
+
+
+def test_heads_share_their_initial_weights():
+    crf, softmax = small("crf").state_dict(), small("softmax").state_dict()
+    shared = [name for name in softmax if not name.startswith("head.")]
+    assert len(shared) > 10
+    assert all(torch.equal(crf[name], softmax[name]) for name in shared)
+
+
+@pytest.mark.parametrize("head", ["crf", "softmax"])
+def test_constraints_hold_in_decoding(head, batch):
+    inputs, _ = batch
+    constraints = constraints_from_tags(TAGS, "BIO")
+    model = small(head, constraints=constraints).eval()
+    with torch.no_grad():
+        model.projection.bias.copy_(torch.tensor([0.0, 0, 5, 0, 5]))  # I- everywhere, if nothing forbids it
+    free = model.decode(**inputs, constrained=False)
+    assert set(free[inputs["mask"]].tolist()) <= {2, 4}
+    for row, length in zip(model.decode(**inputs).tolist(), (6, 3, 1), strict=True):
+        path = row[:length]
+        assert constraints.start[path[0]]
+        assert constraints.end[path[-1]]
+        assert all(constraints.transitions[i][j] for i, j in zip(path, path[1:], strict=False))
+
+
+def test_words_alone(batch):
+    inputs, _ = batch
+    model = small(num_chars=0)
+    assert model.chars is None
+    with pytest.raises(ArgumentError, match="does not read characters"):
+        model(**inputs)
+    with pytest.raises(ArgumentError, match="reads characters"):
+        small()(inputs["words"], inputs["mask"])
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_unknown_head():
+    with pytest.raises(ArgumentError, match="expected 'crf' or 'softmax', got 'hmm'"):
+        small("hmm")

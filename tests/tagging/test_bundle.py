@@ -1,0 +1,106 @@
+import json
+import shutil
+
+import pytest
+import torch
+from corpora import toy
+from safetensors.torch import load_file, save_file
+
+from chaincrf.errors import ModelError
+from chaincrf.tagging import load_bundle, save_bundle
+from chaincrf.training import Recipe, build_model, prepare
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    corpus = toy(tmp_path_factory.mktemp("data"))
+    recipe = Recipe(vectors="none", word_dim=8, hidden=8)
+    return build_model(prepare(corpus, corpus, recipe), recipe)
+
+
+@pytest.fixture
+def folder(bundle, tmp_path):
+    save_bundle(bundle, tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_round_trip(bundle, folder):
+    again = load_bundle(folder)
+    assert again.config == bundle.config
+    assert again.vocabulary == bundle.vocabulary
+    state = again.model.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in bundle.model.state_dict().items())
+    assert not again.model.training
+    assert torch.equal(again.model.head.allowed_transitions, bundle.model.head.allowed_transitions)
+
+
+def test_only_safe_files(folder):
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors", "vocabulary.json"]
+
+
+def test_a_model_is_replaced_and_nothing_else_is(bundle, folder, tmp_path):
+    save_bundle(bundle, folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    other = tmp_path / "thesis"
+    other.mkdir()
+    (other / "chapter.txt").write_text("years of work")
+    with pytest.raises(ModelError, match="exists and is not a model folder"):
+        save_bundle(bundle, other)
+    assert (other / "chapter.txt").read_text() == "years of work"
+
+
+def test_a_failed_save_leaves_the_old_model(bundle, folder, tmp_path, monkeypatch):
+    before = (folder / "model.safetensors").read_bytes()
+
+    def full(*_, **__):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("chaincrf.tagging.bundle.save_file", full)
+    with pytest.raises(OSError, match="no space left"):
+        save_bundle(bundle, folder)
+    assert (folder / "model.safetensors").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def change(folder, file, **values):
+    path = folder / file
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: (f / "vocabulary.json").unlink(), "not a model folder, vocabulary.json missing"),
+        (lambda f: shutil.rmtree(f), "config.json and model.safetensors and vocabulary.json missing"),
+        (lambda f: (f / "config.json").write_text("{"), "config.json: Expecting"),
+        (lambda f: (f / "config.json").write_text("[]"), "config.json: config: Input should be"),
+        (lambda f: (f / "config.json").write_text("[" * 100_000), "config.json"),
+        (lambda f: change(f, "config.json", format_version=2), "format version 2 is newer than this chaincrf"),
+        (lambda f: change(f, "config.json", task="parse"), "config.json: task"),
+        (lambda f: change(f, "config.json", code="import os"), "config.json: code: Extra inputs"),
+        (lambda f: change(f, "config.json", scheme="XYZ"), "XYZ"),
+        (lambda f: change(f, "vocabulary.json", tags=["O"]), "config.json says num_tags = 9, vocabulary.json has 1"),
+        (lambda f: (f / "model.safetensors").write_bytes(b"junk"), "model.safetensors"),
+        (lambda f: save_file({"a": torch.zeros(1)}, f / "model.safetensors"), "(?s)model.safetensors: .*Missing key"),
+    ],
+)
+def test_damage_is_named(folder, damage, message):
+    damage(folder)
+    with pytest.raises(ModelError, match=message):
+        load_bundle(folder)
+
+
+def test_sizes_are_bounded(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["architecture"]["hidden"] = 10**12
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=r"architecture.hidden: Input should be less than or equal to 8192"):
+        load_bundle(folder)
+
+
+def test_a_weight_of_another_shape(folder):
+    state = load_file(folder / "model.safetensors")
+    state["projection.bias"] = torch.zeros(3)
+    save_file(state, folder / "model.safetensors")
+    with pytest.raises(ModelError, match="size mismatch for projection.bias"):
+        load_bundle(folder)

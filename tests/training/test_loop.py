@@ -1,0 +1,103 @@
+import math
+
+import pytest
+import torch
+from corpora import toy
+
+from chaincrf.errors import ChainCRFError
+from chaincrf.tagging import predict_tags
+from chaincrf.training import Recipe, build_model, fit, prepare
+from chaincrf.training.loop import _rate, dev_score
+
+SMALL = Recipe(
+    vectors="none", word_dim=16, hidden=16, char_filters=8, epochs=15, batch_size=4, dropout=0.1, learning_rate=0.02, device="cpu"
+)
+
+
+def run(path, recipe=SMALL, **options):
+    corpus = toy(path)
+    prepared = prepare(corpus, corpus, recipe)
+    model = build_model(prepared, recipe).model
+    return fit(model, prepared, recipe, **options), model, prepared
+
+
+@pytest.mark.parametrize("head", ["crf", "softmax"])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_learns_the_toy_corpus(tmp_path, head, optimizer):
+    rate = 0.02 if optimizer == "adam" else 0.2
+    result, model, prepared = run(
+        tmp_path, SMALL.model_copy(update={"head": head, "optimizer": optimizer, "learning_rate": rate})
+    )
+    (kept,) = result.kept.values()
+    assert kept.score == 1
+    assert result.epochs[-1].loss < result.epochs[0].loss
+    model.load_state_dict(kept.state)
+    (tags,) = predict_tags(model, prepared.dev, prepared.vocabulary.tags)
+    assert [tuple(path) for path in tags] == [tuple(path) for path in prepared.dev_tags]
+
+
+def test_a_seed_gives_the_same_run(tmp_path):
+    short = SMALL.model_copy(update={"epochs": 3})
+    (first, *_), (second, *_) = run(tmp_path, short), run(tmp_path, short)
+    other, *_ = run(tmp_path, short.model_copy(update={"seed": 2}))
+    losses = [[epoch.loss for epoch in result.epochs] for result in (first, second, other)]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_every_decoder_keeps_its_own_best_epoch(tmp_path):
+    recipe = SMALL.model_copy(update={"head": "softmax", "epochs": 4, "patience": 10})
+    result, model, prepared = run(tmp_path, recipe, decoders={"free": False, "constrained": True})
+    for name, way in (("free", False), ("constrained", True)):
+        kept = result.kept[name]
+        scores = [epoch.scores[name] for epoch in result.epochs]
+        assert kept.score == max(scores)
+        assert kept.epoch == scores.index(max(scores)) + 1
+        model.load_state_dict(kept.state)
+        (tags,) = predict_tags(model, prepared.dev, prepared.vocabulary.tags, constrained=[way])
+        assert dev_score(prepared.dev_tags, tags, prepared.scheme) == kept.score
+
+
+def test_stops_when_development_stops_improving(tmp_path):
+    recipe = SMALL.model_copy(update={"patience": 2, "epochs": 50})
+    result, *_ = run(tmp_path, recipe)
+    (kept,) = result.kept.values()
+    assert len(result.epochs) == kept.epoch + 2 < 50
+
+
+def test_reports_every_step_and_epoch(tmp_path):
+    steps, epochs = [], []
+    recipe = SMALL.model_copy(update={"epochs": 2, "batch_size": 8})
+    run(tmp_path, recipe, on_step=lambda *step: steps.append(step), on_epoch=epochs.append)
+    assert steps == [(i + 1, 6) for i in range(6)]
+    assert [epoch.number for epoch in epochs] == [1, 2]
+
+
+def test_interrupt_keeps_what_was_best(tmp_path):
+    def stop(epoch):
+        if epoch.number == 2:
+            raise KeyboardInterrupt
+
+    result, *_ = run(tmp_path, on_epoch=stop)
+    assert result.interrupted
+    assert next(iter(result.kept.values())).state
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, on_step=lambda done, total: stop(type("E", (), {"number": 2})))
+
+
+def test_a_loss_that_is_not_finite_is_an_error(tmp_path):
+    recipe = SMALL.model_copy(update={"optimizer": "sgd", "learning_rate": 100.0, "clip": 1e9, "epochs": 20})
+    corpus = toy(tmp_path)
+    prepared = prepare(corpus, corpus, recipe)
+    model = build_model(prepared, recipe).model
+    with torch.no_grad():
+        model.projection.bias[0] = math.nan
+    with pytest.raises(ChainCRFError, match="the loss of epoch 1 is (nan|inf): try a lower learning rate than 100"):
+        fit(model, prepared, recipe)
+
+
+def test_schedules():
+    assert [_rate(step, 10, SMALL.model_copy(update={"schedule": "constant"})) for step in (0, 50)] == [1, 1]
+    inverse = SMALL.model_copy(update={"schedule": "inverse-time", "decay": 0.5})
+    assert [_rate(step, 10, inverse) for step in (0, 9, 10, 20)] == [1, 1, 1 / 1.5, 1 / 2]
+    cosine = SMALL.model_copy(update={"schedule": "cosine", "epochs": 4})
+    assert [round(_rate(step, 10, cosine), 6) for step in (0, 20, 40, 50)] == [1, 0.5, 0, 0]

@@ -1,0 +1,25 @@
+import pytest
+from pydantic import ValidationError
+
+from chaincrf.training import Recipe
+
+
+def test_every_field_is_described():
+    assert all(field.description for field in Recipe.model_fields.values())
+
+
+def test_the_scheme_is_checked_and_named_in_one_way():
+    assert Recipe(scheme="iobes").scheme == "BIOES"
+    with pytest.raises(ValidationError, match="XYZ"):
+        Recipe(scheme="XYZ")
+
+
+@pytest.mark.parametrize("wrong", [{"hidden": 0}, {"dropout": 1}, {"hiden": 3}, {"head": "hmm"}])
+def test_wrong_values(wrong):
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        Recipe(**wrong)
+
+
+def test_half_precision_needs_a_gpu():
+    with pytest.raises(ValidationError, match="needs a GPU"):
+        Recipe(device="cpu", precision="16-mixed")

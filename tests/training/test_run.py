@@ -1,0 +1,22 @@
+import json
+
+from corpora import toy
+
+from chaincrf import Tagger, train
+from chaincrf.training import Recipe
+
+SMALL = Recipe(vectors="none", word_dim=16, hidden=16, epochs=12, batch_size=4, dropout=0.1, learning_rate=0.02, device="cpu")
+
+
+def test_train_save_load_tag(tmp_path):
+    corpus = toy(tmp_path)
+    tagger, record = train(corpus, corpus, SMALL)
+    assert len(record.epochs) <= 12
+    tagger.save(tmp_path / "model")
+    again = Tagger.load(tmp_path / "model")
+    tagged = again.tag("She went to New York .")
+    assert [(span.label, span.text) for span in tagged.spans] == [("LOC", "New York")]
+    training = json.loads((tmp_path / "model" / "config.json").read_text())["training"]
+    assert training["recipe"]["hidden"] == 16
+    assert training["data"]["train"]["sha256"] == corpus.report.sha256
+    assert training["environment"]["torch"]

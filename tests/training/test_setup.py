@@ -1,0 +1,64 @@
+import pytest
+import torch
+from corpora import piece, toy
+
+from chaincrf.data import read_corpus
+from chaincrf.errors import DataError
+from chaincrf.training import Recipe, build_model, in_scheme, prepare
+
+
+def test_the_tag_set_is_closed_under_the_scheme(tmp_path):
+    corpus = toy(tmp_path)
+    prepared = prepare(corpus, corpus, Recipe(vectors="none", scheme="BIOES"))
+    assert prepared.scheme == "BIOES"
+    assert set(prepared.vocabulary.tags) == {"O"} | {f"{p}-{label}" for p in "BIES" for label in ("PER", "LOC")}
+    assert prepared.dev.tags is None
+    assert prepared.dev_tags[0][0] == "S-PER"
+
+
+def test_in_scheme_converts_and_leaves_out_empty_sentences(tmp_path):
+    sentence = in_scheme(toy(tmp_path), "IO")[0]
+    assert sentence.tags == ("I-PER", "O", "I-PER", "I-PER", "O", "I-LOC", "O")
+
+
+def test_pos_has_no_scheme():
+    corpus = piece("ewt-pos", "dev", 20)
+    prepared = prepare(corpus, corpus, Recipe(task="pos", vectors="none"))
+    assert prepared.scheme is None
+    assert "NOUN" in prepared.vocabulary.tags
+    assert not build_model(prepared, Recipe(task="pos", vectors="none")).config.constrained
+
+
+def test_pretrained_vectors_reach_the_table(tmp_path):
+    corpus = toy(tmp_path)
+    recipe = Recipe()
+    prepared = prepare(corpus, corpus, recipe)
+    bundle = build_model(prepared, recipe)
+    vocabulary = bundle.vocabulary
+    assert bundle.config.architecture.word_dim == 100
+    assert vocabulary.word("paris") >= vocabulary.num_trained  # training never saw it, the table has it
+    bundle.model.eval()
+    rows, vectors = prepared.vectors
+    seen = (rows == vocabulary.word("she")).nonzero().item()
+    output = bundle.model.words(torch.tensor([[vocabulary.word("she")]]))[0, 0]
+    torch.testing.assert_close(output, vectors[seen].float())
+
+
+def test_a_seed_decides_the_weights(tmp_path):
+    corpus = toy(tmp_path)
+    weights = [
+        build_model(prepare(corpus, corpus, r), r).model.projection.weight
+        for r in (Recipe(seed=1, vectors="none"), Recipe(seed=1, vectors="none"), Recipe(seed=2, vectors="none"))
+    ]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_data_that_cannot_be_trained_on(tmp_path):
+    (tmp_path / "o.tsv").write_text("a\tO\nb\tO\n\nc\tO\n")
+    empty = read_corpus(tmp_path / "o.tsv", scheme="BIO")
+    with pytest.raises(DataError, match=r"o.tsv: expected spans to learn from, found only the tag O"):
+        prepare(empty, empty, Recipe(vectors="none"))
+    untagged = read_corpus(tmp_path / "o.tsv", tagged=False)
+    with pytest.raises(DataError, match="expected tagged sentences"):
+        prepare(untagged, untagged, Recipe(vectors="none"))
