@@ -30,7 +30,7 @@ bench: $(VENV)/.installed-test  ## the quick measurements; `python benchmarks/ru
 	$(BIN)/python benchmarks/run.py layer
 
 docs: $(VENV)/.installed-docs  ## build the documentation into site/
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) site demo .pytest_cache .ruff_cache .hypothesis

@@ -156,7 +156,7 @@ def make_glove(source: Path, target: Path, words: set[str]) -> None:
     write(target / "words.txt", "".join(f"{table[i]}\n" for i in rows))
     write(target / "ORIGIN", GLOVE_ORIGIN.format(rows=len(rows)))
     write(target / "LICENSE", GLOVE_LICENSE)
-    print(f"glove: {len(chosen):,} rows of {len(words):,} words, {len(rows):,} in all, to rank {rows[-1]:,}")  # noqa: T201
+    print(f"glove: {len(chosen):,} rows of {len(words):,} words, {len(rows):,} in all, to rank {rows[-1]:,}")
 
 
 def read(path: Path) -> str:

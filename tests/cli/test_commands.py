@@ -6,19 +6,42 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
-from corpora import piece, toy_file
 
 from chaincrf import __version__
 from chaincrf.labels import REPAIRS
+from corpora import piece, toy_file
 
-SMALL = "--vectors none --word-dim 16 --hidden 16 --epochs 12 --batch-size 4 --dropout 0.1 --learning-rate 0.02 --device cpu".split()
+SMALL = [
+    "--vectors",
+    "none",
+    "--word-dim",
+    "16",
+    "--hidden",
+    "16",
+    "--epochs",
+    "12",
+    "--batch-size",
+    "4",
+    "--dropout",
+    "0.1",
+    "--learning-rate",
+    "0.02",
+    "--device",
+    "cpu",
+]
 
 
 def start(*arguments, **options):
-    command = [sys.executable, "-W", "error::DeprecationWarning:chaincrf", "-m", "chaincrf", *map(str, arguments)]
+    command = [
+        sys.executable,
+        "-W",
+        "error::DeprecationWarning:chaincrf",
+        "-m",
+        "chaincrf",
+        *map(str, arguments),
+    ]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "120", "TERM": "dumb"}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, text=True, encoding="utf-8", env=environment, **(pipes | options))
@@ -74,7 +97,8 @@ def test_train_json(folder, tmp_path):
 
 def test_options_and_toml_are_the_same_fields(folder, tmp_path):
     (tmp_path / "c.toml").write_text(
-        f'train = "{folder / "toy.tsv"}"\nhidden = 7\nepochs = 1\nvectors = "none"\nword_dim = 9\ndevice = "cpu"\n'
+        f'train = "{folder / "toy.tsv"}"\n'
+        'hidden = 7\nepochs = 1\nvectors = "none"\nword_dim = 9\ndevice = "cpu"\n'
     )
     run("train", "--config", tmp_path / "c.toml", "--word-dim", 11, "--out", tmp_path / "m")
     recipe = json.loads((tmp_path / "m" / "config.json").read_text())["training"]["recipe"]
@@ -105,11 +129,11 @@ def test_tag_text_json_and_columns(folder):
 
 def test_tag_stops_when_its_reader_does(folder, tmp_path):
     (tmp_path / "long.txt").write_text("Bob Ray left Oslo .\n" * 20_000)
-    process = start("tag", folder / "model", tmp_path / "long.txt")
-    assert process.stdout.readline() == "[Bob Ray]PER left [Oslo]LOC .\n"
-    process.stdout.close()
-    assert process.wait(60) == 1
-    assert process.stderr.read() == ""
+    with start("tag", folder / "model", tmp_path / "long.txt") as process:
+        assert process.stdout.readline() == "[Bob Ray]PER left [Oslo]LOC .\n"
+        process.stdout.close()
+        assert process.wait(60) == 1
+        assert process.stderr.read() == ""
 
 
 def test_compare_writes_a_report(folder, tmp_path):
@@ -121,7 +145,12 @@ def test_compare_writes_a_report(folder, tmp_path):
     assert "softmax" in out
     assert "run 1 of 3" in err
     report = json.loads((tmp_path / "r" / "report.json").read_text())
-    assert [variant["name"] for variant in report["variants"]] == ["softmax", "softmax-constrained", "crf", "crf-constrained"]
+    assert [variant["name"] for variant in report["variants"]] == [
+        "softmax",
+        "softmax-constrained",
+        "crf",
+        "crf-constrained",
+    ]
     assert (tmp_path / "r" / "report.html").read_text().lower().startswith("<!doctype html>")
     assert run("tag", tmp_path / "r" / "model", stdin="Ann\n")[0]
 
@@ -174,7 +203,10 @@ def test_mistakes_are_explained(tmp_path, arguments, status, message):
 
 
 def test_bad_toml(tmp_path):
-    for content, message in [("hidden = ", "c.toml: "), ('hiden = 5\ncorpus = "ewt-pos"', "hiden: no such setting")]:
+    for content, message in [
+        ("hidden = ", "c.toml: "),
+        ('hiden = 5\ncorpus = "ewt-pos"', "hiden: no such setting"),
+    ]:
         (tmp_path / "c.toml").write_text(content)
         assert message in run("train", "--config", tmp_path / "c.toml", status=2)[1]
 
@@ -185,17 +217,13 @@ def test_a_malformed_file_names_its_line(tmp_path):
 
 
 def test_interrupting_training_keeps_the_best_model(folder, tmp_path):
-    process = start(
-        "train", "--train", folder / "toy.tsv", "--dev", folder / "toy.tsv", "--out", tmp_path / "m",
-        *SMALL, "--epochs", 100_000, "--patience", 100_000,
-    )  # fmt: skip
-    for line in process.stderr:
-        if "epoch   2" in line:
-            break
-    time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
+    toy = folder / "toy.tsv"
+    endless = (*SMALL, "--epochs", 100_000, "--patience", 100_000)
+    with start("train", "--train", toy, "--dev", toy, "--out", tmp_path / "m", *endless) as process:
+        assert any("epoch   2" in line for line in process.stderr)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
     assert "interrupted; kept epoch" in err
     assert "next: chaincrf tag" in out
     assert run("tag", tmp_path / "m", stdin="Ann\n")[0]

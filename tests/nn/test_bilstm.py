@@ -9,7 +9,11 @@ def packed_twin(encoder: BiLSTM) -> nn.LSTM:
     """PyTorch's own bidirectional LSTM with the same weights."""
     layers = len(encoder.forwards)
     twin = nn.LSTM(
-        encoder.forwards[0].input_size, encoder.forwards[0].hidden_size, layers, batch_first=True, bidirectional=True
+        encoder.forwards[0].input_size,
+        encoder.forwards[0].hidden_size,
+        layers,
+        batch_first=True,
+        bidirectional=True,
     )
     state = {}
     for number, (ahead, back) in enumerate(zip(encoder.forwards, encoder.backwards, strict=True)):

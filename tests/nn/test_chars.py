@@ -10,7 +10,8 @@ def test_equal_to_the_formula():
     vectors = torch.cat([torch.zeros(1, 4), cnn.embedding(chars[0]), torch.zeros(1, 4)])
     weight, bias = cnn.convolution.weight, cnn.convolution.bias
     scores = [
-        torch.stack([(weight[f].T * vectors[p : p + 3]).sum() + bias[f] for p in range(3)]).max() for f in range(3)
+        torch.stack([(weight[f].T * vectors[p : p + 3]).sum() + bias[f] for p in range(3)]).max()
+        for f in range(3)
     ]
     torch.testing.assert_close(cnn(chars)[0], torch.stack(scores))
 

@@ -51,6 +51,23 @@ def test_the_loss_is_the_negative_log_likelihood_of_the_chain() -> None:
     torch.testing.assert_close(crf(emissions, tags, mask, "token_mean"), nll.sum() / 10)
 
 
+def test_weights() -> None:
+    crf, (emissions, tags, mask) = model(), batch()
+    chain = crf.chain(emissions, mask)
+    nll, terms = -chain.log_likelihood(tags), -chain.token_log_likelihood(tags)
+    rows = torch.tensor([2.0, 0.5, 7.0, 0.0])
+    torch.testing.assert_close(crf(emissions, tags, mask, weights=rows), (rows * nll).sum() / 2.5)
+    token_mean = crf(emissions, tags, mask, "token_mean", weights=rows)
+    torch.testing.assert_close(token_mean, (rows * nll).sum() / (2 * 6 + 0.5 * 3))
+    tokens = torch.where(tags == 0, 0.1, 1.0)  # the class O weighs a tenth
+    weighted = (tokens * terms).sum(1)
+    torch.testing.assert_close(crf(emissions, tags, mask, "none", weights=tokens), weighted)
+    torch.testing.assert_close(crf(emissions, tags, mask, weights=tokens), weighted.sum() / 3)
+    token_mean = crf(emissions, tags, mask, "token_mean", weights=tokens)
+    torch.testing.assert_close(token_mean, weighted.sum() / (tokens * mask).sum())
+    assert crf(emissions, tags, mask, weights=torch.zeros(B)) == 0
+
+
 def test_means_over_nothing_are_zero() -> None:
     crf = model()
     nothing = torch.zeros(2, 3, dtype=torch.bool)
@@ -120,4 +137,4 @@ def test_wrong_arguments() -> None:
     with pytest.raises(ArgumentError, match="constrain must be"):
         constraint_masks(K, None, "sometimes")
     with pytest.raises(ArgumentError, match="reduction must be"):
-        reduce_loss(torch.zeros(2), torch.ones(2, dtype=torch.int64), "average")
+        reduce_loss(torch.zeros(2), CRF(K).chain(torch.zeros(2, 1, K)), "average")

@@ -36,6 +36,15 @@ def test_loss_and_gradient_are_those_of_the_chain(masked: bool, reduction: str) 
     assert values[0][0].dtype == torch.float32
 
 
+@pytest.mark.parametrize("shape", [(B,), (B, T)])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "token_mean", "none"])
+def test_weights_are_those_of_the_chain(shape: tuple[int, ...], reduction: str) -> None:
+    emissions, tags, mask = batch()
+    weights = torch.rand(shape, generator=torch.Generator().manual_seed(1))
+    values = [head(emissions, tags, mask, reduction, weights=weights) for head in (Softmax(K), CRF(K))]
+    torch.testing.assert_close(*values)
+
+
 @pytest.mark.parametrize("masked", [True, False])
 def test_decoding_is_that_of_the_chain(masked: bool) -> None:
     emissions, _, mask = batch(masked)

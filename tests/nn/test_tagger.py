@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -10,7 +12,15 @@ TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 
 def small(head="crf", **options):
     torch.manual_seed(3)
-    sizes = {"num_words": 20, "num_tags": 5, "num_chars": 9, "word_dim": 6, "char_dim": 3, "char_filters": 4, "hidden": 5}
+    sizes = {
+        "num_words": 20,
+        "num_tags": 5,
+        "num_chars": 9,
+        "word_dim": 6,
+        "char_dim": 3,
+        "char_filters": 4,
+        "hidden": 5,
+    }
     return BiLSTMTagger(**(sizes | options), head=head)
 
 
@@ -59,7 +69,7 @@ def test_constraints_hold_in_decoding(head, batch):
         path = row[:length]
         assert constraints.start[path[0]]
         assert constraints.end[path[-1]]
-        assert all(constraints.transitions[i][j] for i, j in zip(path, path[1:], strict=False))
+        assert all(constraints.transitions[i][j] for i, j in pairwise(path))
 
 
 def test_words_alone(batch):

@@ -3,12 +3,12 @@ import shutil
 
 import pytest
 import torch
-from corpora import toy
 from safetensors.torch import load_file, save_file
 
 from chaincrf.errors import ModelError
 from chaincrf.tagging import load_bundle, save_bundle
 from chaincrf.training import Recipe, build_model, prepare
+from corpora import toy
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,11 @@ def test_round_trip(bundle, folder):
 
 
 def test_only_safe_files(folder):
-    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors", "vocabulary.json"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "config.json",
+        "model.safetensors",
+        "vocabulary.json",
+    ]
 
 
 def test_a_model_is_replaced_and_nothing_else_is(bundle, folder, tmp_path):
@@ -71,17 +75,26 @@ def change(folder, file, **values):
     ("damage", "message"),
     [
         (lambda f: (f / "vocabulary.json").unlink(), "not a model folder, vocabulary.json missing"),
-        (lambda f: shutil.rmtree(f), "config.json and model.safetensors and vocabulary.json missing"),
+        (shutil.rmtree, "config.json and model.safetensors and vocabulary.json missing"),
         (lambda f: (f / "config.json").write_text("{"), "config.json: Expecting"),
         (lambda f: (f / "config.json").write_text("[]"), "config.json: config: Input should be"),
         (lambda f: (f / "config.json").write_text("[" * 100_000), "config.json"),
-        (lambda f: change(f, "config.json", format_version=2), "format version 2 is newer than this chaincrf"),
+        (
+            lambda f: change(f, "config.json", format_version=2),
+            "format version 2 is newer than this chaincrf",
+        ),
         (lambda f: change(f, "config.json", task="parse"), "config.json: task"),
         (lambda f: change(f, "config.json", code="import os"), "config.json: code: Extra inputs"),
         (lambda f: change(f, "config.json", scheme="XYZ"), "XYZ"),
-        (lambda f: change(f, "vocabulary.json", tags=["O"]), "config.json says num_tags = 9, vocabulary.json has 1"),
+        (
+            lambda f: change(f, "vocabulary.json", tags=["O"]),
+            "config.json says num_tags = 9, vocabulary.json has 1",
+        ),
         (lambda f: (f / "model.safetensors").write_bytes(b"junk"), "model.safetensors"),
-        (lambda f: save_file({"a": torch.zeros(1)}, f / "model.safetensors"), "(?s)model.safetensors: .*Missing key"),
+        (
+            lambda f: save_file({"a": torch.zeros(1)}, f / "model.safetensors"),
+            "(?s)model.safetensors: .*Missing key",
+        ),
     ],
 )
 def test_damage_is_named(folder, damage, message):
@@ -102,5 +115,5 @@ def test_a_weight_of_another_shape(folder):
     state = load_file(folder / "model.safetensors")
     state["projection.bias"] = torch.zeros(3)
     save_file(state, folder / "model.safetensors")
-    with pytest.raises(ModelError, match="size mismatch for projection.bias"):
+    with pytest.raises(ModelError, match=r"size mismatch for projection\.bias"):
         load_bundle(folder)

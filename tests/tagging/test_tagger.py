@@ -1,18 +1,25 @@
 import random
 
 import pytest
-from corpora import piece, toy
 
 from chaincrf import Sentence, Tagger, train
 from chaincrf.errors import ArgumentError
 from chaincrf.training import Recipe
+from corpora import piece, toy
 
 
 @pytest.fixture(scope="module")
 def tagger(tmp_path_factory) -> Tagger:
     corpus = toy(tmp_path_factory.mktemp("data"))
     recipe = Recipe(
-        vectors="none", word_dim=16, hidden=16, epochs=12, batch_size=4, dropout=0.1, learning_rate=0.02, device="cpu"
+        vectors="none",
+        word_dim=16,
+        hidden=16,
+        epochs=12,
+        batch_size=4,
+        dropout=0.1,
+        learning_rate=0.02,
+        device="cpu",
     )
     return train(corpus, corpus, recipe)[0]
 

@@ -2,15 +2,23 @@ import math
 
 import pytest
 import torch
-from corpora import toy
 
 from chaincrf.errors import ChainCRFError
 from chaincrf.tagging import predict_tags
 from chaincrf.training import Recipe, build_model, fit, prepare
 from chaincrf.training.loop import _rate, dev_score
+from corpora import toy
 
 SMALL = Recipe(
-    vectors="none", word_dim=16, hidden=16, char_filters=8, epochs=15, batch_size=4, dropout=0.1, learning_rate=0.02, device="cpu"
+    vectors="none",
+    word_dim=16,
+    hidden=16,
+    char_filters=8,
+    epochs=15,
+    batch_size=4,
+    dropout=0.1,
+    learning_rate=0.02,
+    device="cpu",
 )
 
 
@@ -91,7 +99,9 @@ def test_a_loss_that_is_not_finite_is_an_error(tmp_path):
     model = build_model(prepared, recipe).model
     with torch.no_grad():
         model.projection.bias[0] = math.nan
-    with pytest.raises(ChainCRFError, match="the loss of epoch 1 is (nan|inf): try a lower learning rate than 100"):
+    with pytest.raises(
+        ChainCRFError, match=r"the loss of epoch 1 is (nan|inf): try a lower learning rate than 100"
+    ):
         fit(model, prepared, recipe)
 
 

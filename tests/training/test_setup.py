@@ -1,17 +1,19 @@
 import pytest
 import torch
-from corpora import piece, toy
 
 from chaincrf.data import read_corpus
 from chaincrf.errors import DataError
 from chaincrf.training import Recipe, build_model, in_scheme, prepare
+from corpora import piece, toy
 
 
 def test_the_tag_set_is_closed_under_the_scheme(tmp_path):
     corpus = toy(tmp_path)
     prepared = prepare(corpus, corpus, Recipe(vectors="none", scheme="BIOES"))
     assert prepared.scheme == "BIOES"
-    assert set(prepared.vocabulary.tags) == {"O"} | {f"{p}-{label}" for p in "BIES" for label in ("PER", "LOC")}
+    assert set(prepared.vocabulary.tags) == {"O"} | {
+        f"{p}-{label}" for p in "BIES" for label in ("PER", "LOC")
+    }
     assert prepared.dev.tags is None
     assert prepared.dev_tags[0][0] == "S-PER"
 
@@ -48,7 +50,11 @@ def test_a_seed_decides_the_weights(tmp_path):
     corpus = toy(tmp_path)
     weights = [
         build_model(prepare(corpus, corpus, r), r).model.projection.weight
-        for r in (Recipe(seed=1, vectors="none"), Recipe(seed=1, vectors="none"), Recipe(seed=2, vectors="none"))
+        for r in (
+            Recipe(seed=1, vectors="none"),
+            Recipe(seed=1, vectors="none"),
+            Recipe(seed=2, vectors="none"),
+        )
     ]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])

@@ -20,20 +20,21 @@ def compare(
 ) -> None:
     """Does a CRF layer pay on my data? Train the same BiLSTM with and without, and see.
 
-    Softmax, softmax with constrained decoding, CRF, and constrained CRF are trained with several seeds, paired,
-    and compared by span F1 under each repair policy, invalid sequences, training time and tagging speed.
-    The report (HTML with a picture, JSON) is written to a folder.
+    Softmax, softmax with constrained decoding, CRF, and constrained CRF are trained with several seeds,
+    paired, and compared by span F1 under each repair policy, invalid sequences, training time and tagging
+    speed. The report (HTML with a picture, JSON) is written to a folder.
 
-    Examples:
+    For example:
 
     `chaincrf compare --corpus ncbi-disease --seeds 2 --out report`
 
     `chaincrf compare --train train.tsv --dev dev.tsv --test test.tsv --seeds 5 --scheme BIO`
     """
     from .. import compare as comparing
-    from .console import print_json, stdout, ticker
+    from .console import print_json, stdout, ticker, use_threads
     from .files import read_splits
 
+    use_threads(config.threads)
     train, dev, test = read_splits(config)
     assert test is not None  # the configuration was validated
     with ticker("accuracy" if config.task == "pos" else "F1") as shown:
@@ -43,9 +44,7 @@ def compare(
             test,
             config.recipe,
             seeds=range(config.seed, config.seed + config.seeds),
-            on_run=lambda title, seed, done, total: shown.title(
-                f"run {done + 1} of {total}: {title}, seed {seed}"
-            ),
+            on_run=shown.run,
             on_step=shown.step,
             on_epoch=shown.epoch,
         )
@@ -55,7 +54,6 @@ def compare(
         print_json(result.model_dump(mode="json"))
         return
     console = stdout()
-    console.print(comparing.table(result))
-    console.print(comparing.verdict(result), markup=False)
+    console.print(comparing.text_report(result), markup=False)
     console.print(f"the report: {page}", markup=False)
     console.print(f"the best tagger by development score: {config.out / 'model'}", markup=False)

@@ -23,27 +23,41 @@ class FormatConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal["auto", "conll", "conllu", "jsonl"] = Field("auto", description="the files' format")
-    input_scheme: str = Field(
-        "auto", description="the tagging scheme of the files: BIO, IOB1, BIOES, BILOU, IO"
+    format: Literal["auto", "conll", "conllu", "jsonl"] = Field(
+        default="auto", description="the files' format"
     )
-    token_column: int | None = Field(None, ge=1, description="the column of the tokens, counted from 1")
-    tag_column: int | None = Field(None, ge=1, description="the column of the tags, counted from 1")
-    tagset: Literal["upos", "xpos"] = Field("upos", description="the column of a CoNLL-U file to learn")
+    input_scheme: str = Field(
+        default="auto", description="the tagging scheme of the files: BIO, IOB1, BIOES, BILOU, IO"
+    )
+    token_column: int | None = Field(
+        default=None, ge=1, description="the column of the tokens, counted from 1"
+    )
+    tag_column: int | None = Field(default=None, ge=1, description="the column of the tags, counted from 1")
+    tagset: Literal["upos", "xpos"] = Field(
+        default="upos", description="the column of a CoNLL-U file to learn"
+    )
     on_error: Literal["raise", "skip"] = Field(
-        "raise", description="a malformed sentence ends the run, or is skipped and counted"
+        default="raise", description="a malformed sentence ends the run, or is skipped and counted"
     )
 
 
 class _DataConfig(FormatConfig):
     corpus: str | None = Field(
-        None, description="a built-in corpus in place of files; 'chaincrf corpus list' names them"
+        default=None, description="a built-in corpus in place of files; 'chaincrf corpus list' names them"
     )
-    train: Path | None = Field(None, description="the training data")
+    train: Path | None = Field(default=None, description="the training data")
     dev: Path | None = Field(
-        None, description="the development data; without it the last tenth of the training data serves"
+        default=None,
+        description="the development data; without it the last tenth of the training data serves",
     )
-    test: Path | None = Field(None, description="the test data")
+    test: Path | None = Field(default=None, description="the test data")
+    threads: int = Field(
+        default=1,
+        ge=1,
+        le=4096,
+        description="CPU threads; with the default sizes a second one gains little, and loses much where "
+        "its core is busy",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -76,7 +90,9 @@ class TrainConfig(Recipe, _DataConfig):
 class CompareConfig(Recipe, _DataConfig):
     """Options of ``chaincrf compare``."""
 
-    seeds: int = Field(5, ge=1, le=1000, description="training runs of each variant, from --seed upwards")
+    seeds: int = Field(
+        default=5, ge=1, le=1000, description="training runs of each variant, from --seed upwards"
+    )
     out: Path = Field(Path("report"), description="the folder of the report")
 
     @property

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 if TYPE_CHECKING:
     from ..training import Epoch
 
-__all__ = ["Ticker", "note", "print_json", "stderr", "stdout", "ticker"]
+__all__ = ["Ticker", "note", "print_json", "stderr", "stdout", "ticker", "use_threads"]
 
 
 def stdout() -> Console:
@@ -50,6 +50,10 @@ class Ticker:
         self._progress.console.print(text, markup=False)
         self._progress.reset(self._task, total=None, description=text)
 
+    def run(self, title: str, seed: int, done: int, total: int) -> None:
+        """One of several runs begins."""
+        self.title(f"run {done + 1} of {total}: {title}, seed {seed}")
+
     def step(self, done: int, total: int) -> None:
         """A step was done."""
         self._progress.update(self._task, completed=done, total=total)
@@ -73,3 +77,10 @@ def ticker(metric: str) -> Iterator[Ticker]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield Ticker(progress, metric)
+
+
+def use_threads(number: int) -> None:
+    """Compute on so many CPU threads."""
+    import torch
+
+    torch.set_num_threads(number)

@@ -23,15 +23,17 @@ def evaluate(
     model: Annotated[Path, typer.Argument(help="a model folder")],
     file: Annotated[Path, typer.Argument(help="tagged data")],
     json: Annotated[bool, typer.Option("--json", help="print the result as JSON on standard output")] = False,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 1,
 ) -> None:
     """Measure a model on tagged data: span F1 a label and a repair policy, or accuracy for POS.
 
-    Example: `chaincrf eval model test.tsv`
+    For example: `chaincrf eval model test.tsv`
     """
     from ..tagging import Tagger
-    from .console import print_json
+    from .console import print_json, use_threads
     from .files import read_file
 
+    use_threads(threads)
     tagger = Tagger.load(model)
     measured = measure(tagger, read_file(file, config, tagger.bundle.config.task))
     if json:
@@ -97,7 +99,8 @@ def print_measure(measured: dict[str, Any]) -> None:
         table.add_row(name, *values, str(score["gold"]), str(score["predicted"]))
     console = stdout()
     console.print(table)
-    line = f"{measured['sentences']} sentences, {measured['tokens']} tokens, accuracy {100 * measured['accuracy']:.2f}"
+    line = f"{measured['sentences']} sentences, {measured['tokens']} tokens, "
+    line += f"accuracy {100 * measured['accuracy']:.2f}"
     if "invalid_sentences" in measured:
         line += f", {measured['invalid_sentences']} sentences with a move that {measured['scheme']} forbids"
     console.print(line, markup=False)

@@ -29,17 +29,20 @@ def tag(
     ] = "text",
     json: Annotated[bool, typer.Option("--json", help="the same as --output-format jsonl")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="sentences in a batch: speed, not results")] = 64,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 1,
 ) -> None:
     """Tag text, one sentence a line, as it streams through.
 
-    Examples:
+    For example:
 
     `echo "She was treated for breast cancer." | chaincrf tag model`
 
     `chaincrf tag model sentences.txt --json > tagged.jsonl`
     """
     from ..tagging import Tagger
+    from .console import use_threads
 
+    use_threads(threads)
     tagger = Tagger.load(model)
     form = "jsonl" if json else output_format
     for tagged in tagger.tag_all(_sentences(file, input_format), batch_size=batch_size):

@@ -23,7 +23,7 @@ def train(
     The best epoch by development score (span F1, token accuracy for POS) is kept. Ctrl-C ends training and
     keeps what was best so far.
 
-    Examples:
+    For example:
 
     `chaincrf train --train train.tsv --dev dev.tsv --test test.tsv --out model`
 
@@ -32,10 +32,11 @@ def train(
     `chaincrf train --corpus ncbi-disease --head softmax --out softmax-model`
     """
     from .. import training
-    from .console import note, print_json, stdout, ticker
+    from .console import note, print_json, stdout, ticker, use_threads
     from .evaluate import measure, print_measure
     from .files import read_splits
 
+    use_threads(config.threads)
     train_data, dev, test = read_splits(config)
     with ticker("accuracy" if config.task == "pos" else "F1") as shown:
         shown.title(f"training a BiLSTM with a {config.head} head, seed {config.seed}")

@@ -90,7 +90,10 @@ def compare(
             if best is None or run.dev_score > best[0]:
                 said = seeded.model_copy(update={"constrain": variant.constrain})
                 bundle = build_model(prepared, said)
-                best = run.dev_score, finished_tagger(bundle, said, record, record.kept[variant.name], train, dev)
+                best = (
+                    run.dev_score,
+                    finished_tagger(bundle, said, record, record.kept[variant.name], train, dev),
+                )
     assert best is not None  # there is at least one variant and one seed
     comparison = Comparison(
         chaincrf_version=__version__,
@@ -168,7 +171,7 @@ def _summary(split: str, corpus: Corpus) -> CorpusSummary:
     report = corpus.report
     return CorpusSummary(
         split=split,  # type: ignore[arg-type]
-        path=str(report.path),
+        path=report.shown_path,
         sha256=report.sha256,
         sentences=report.sentences,
         tokens=report.tokens,
@@ -186,7 +189,9 @@ def _examples(
         said = {name: results[number] for name, results in tags.items()}
         if len({tuple(path) for path in said.values()}) == 1 or len(sentence.tokens) > 40:
             continue
-        invalid = {name: ill_formed_moves(path, get_scheme(scheme)) if scheme else [] for name, path in said.items()}
+        invalid = {
+            name: ill_formed_moves(path, get_scheme(scheme)) if scheme else [] for name, path in said.items()
+        }
         found.append(
             {
                 "tokens": list(sentence.tokens),

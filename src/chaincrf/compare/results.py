@@ -29,7 +29,7 @@ class Run(_Record):
     seed: int
     dev_score: float = Field(description="development score of the kept epoch, 0..1 (F1; accuracy for POS)")
     test_scores: dict[str, float] = Field(
-        description="test score, 0..1: span F1 by repair policy ('conlleval', 'strict', 'drop'); for POS only 'accuracy'"
+        description="test score, 0..1: span F1 by repair policy; for POS 'accuracy' alone"
     )
     labels: list[LabelScore] = Field(description="test counts a label, under the first repair policy")
     sentences: int

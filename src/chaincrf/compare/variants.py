@@ -49,7 +49,7 @@ VARIANTS = (
     Variant(
         "softmax-constrained",
         "softmax, constrained",
-        "the same softmax, decoded by Viterbi under the scheme's hard constraints: nothing is learned about moves",
+        "the same softmax, decoded by Viterbi under the scheme's constraints: nothing is learned about moves",
         "softmax",
         "decode",
     ),

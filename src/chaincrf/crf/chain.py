@@ -54,7 +54,7 @@ class LinearChain:
         ArgumentError: a shape, dtype or device that does not fit; with ``validate``, also a value.
     """
 
-    def __init__(  # noqa: PLR0917
+    def __init__(
         self,
         emissions: Tensor,
         transitions: Tensor,
@@ -287,8 +287,8 @@ class LinearChain:
         """
         with torch.no_grad():
             unary = self.marginals()
-            keep = [torch.where(x == -torch.inf, x, 0.0) for x in self._inputs()[:4]]
-            return ops.viterbi(keep[0] + unary, *keep[1:], self.mask)
+            emissions, *moves = (torch.where(x == -torch.inf, x, 0.0) for x in self._inputs()[:4])
+            return ops.viterbi(emissions + unary, moves[0], moves[1], moves[2], self.mask)
 
     # Inside.
 

@@ -48,10 +48,16 @@ class ReadReport:
     repaired_moves: int
     sha256: str
 
+    @property
+    def shown_path(self) -> str:
+        """The path for people: relative to the working directory where it lies below it."""
+        path = self.path.absolute()
+        return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else self.path)
+
     def describe(self) -> str:
         """Say in one to four lines what was read, guessed, repaired and skipped."""
         counts = f"{_count(self.sentences, 'sentence')}, {_count(self.tokens, 'token')}"
-        lines = [f"{self.path}: {counts}{self._describe_labels()}"]
+        lines = [f"{self.shown_path}: {counts}{self._describe_labels()}"]
         if self.guessed:
             lines.append(f"  guessed: {', '.join(self.guessed)}")
         if self.repaired_moves:

@@ -65,10 +65,14 @@ def _take(states: Tensor, position: Tensor) -> Tensor:
 
 def _initialise(lstm: nn.LSTM) -> None:
     hidden = lstm.hidden_size
-    nn.init.xavier_uniform_(lstm.weight_ih_l0)
-    for gate in lstm.weight_hh_l0.data.split(hidden):
-        nn.init.orthogonal_(gate)
-    nn.init.zeros_(lstm.bias_ih_l0)
-    nn.init.zeros_(lstm.bias_hh_l0)
     with torch.no_grad():
-        lstm.bias_ih_l0[hidden : 2 * hidden] = 1
+        for name, parameter in lstm.named_parameters():
+            if name.startswith("weight_ih"):
+                nn.init.xavier_uniform_(parameter)
+            elif name.startswith("weight_hh"):
+                for gate in parameter.split(hidden):
+                    nn.init.orthogonal_(gate)
+            else:
+                nn.init.zeros_(parameter)
+                if name.startswith("bias_ih"):
+                    parameter[hidden : 2 * hidden] = 1  # the forget gate; there are two biases, one is enough

@@ -48,15 +48,16 @@ class CRF(nn.Module):
         constrain: Literal["always", "decode"] = "always",
     ) -> None:
         super().__init__()
-        masks = constraint_masks(num_tags, constraints, constrain)
+        start, transitions, end = constraint_masks(num_tags, constraints, constrain)
         self.num_tags = num_tags
         self.constrain = constrain
         self.constrained = constraints is not None
         self.transitions = nn.Parameter(torch.empty(num_tags, num_tags))
         self.start_transitions = nn.Parameter(torch.empty(num_tags))
         self.end_transitions = nn.Parameter(torch.empty(num_tags))
-        for name, mask in zip(Constraints._fields, masks, strict=True):
-            self.register_buffer(f"allowed_{name}", mask, persistent=False)
+        self.allowed_start = nn.Buffer(start, persistent=False)
+        self.allowed_transitions = nn.Buffer(transitions, persistent=False)
+        self.allowed_end = nn.Buffer(end, persistent=False)
         self.reset_parameters()
 
     @classmethod
@@ -119,6 +120,8 @@ class CRF(nn.Module):
         tags: Int[Tensor, "B T"],
         mask: Bool[Tensor, "B T"] | None = None,
         reduction: Reduction = "mean",
+        *,
+        weights: Float[Tensor, " B *T"] | None = None,
     ) -> Float[Tensor, " ..."]:
         """The negative log-likelihood of the gold tags.
 
@@ -128,9 +131,11 @@ class CRF(nn.Module):
             mask: True where a token counts, gaps anywhere; None: all count.
             reduction: ``"mean"`` over the sequences that have a token, ``"sum"``, ``"token_mean"``: the sum
                 by the number of tokens that count, or ``"none"``: ``(B,)``. A mean over nothing is 0.
+            weights: a factor for each sequence, ``(B,)``, or for each token's term, ``(B, T)``; see
+                :meth:`chaincrf.LinearChain.log_likelihood`. A mean is then over the weights.
         """
         chain = self.chain(emissions, mask)
-        return reduce_loss(-chain.log_likelihood(tags), chain.lengths, reduction)
+        return reduce_loss(-chain.log_likelihood(tags, weights), chain, reduction, weights)
 
     def decode(
         self,
@@ -152,12 +157,12 @@ class CRF(nn.Module):
 
 def constraint_masks(
     num_tags: int, constraints: Constraints | None, constrain: str
-) -> tuple[Bool[Tensor, " K"] | None, Bool[Tensor, "K K"] | None, Bool[Tensor, " K"] | None]:
+) -> tuple[Bool[Tensor, " K"], Bool[Tensor, "K K"], Bool[Tensor, " K"]]:
     """The constraints as tensors, checked.
 
     Args:
         num_tags: number of tags, K.
-        constraints: the allowed moves, or None.
+        constraints: the allowed moves, or None: all.
         constrain: ``"always"`` or ``"decode"``.
 
     Raises:
@@ -168,7 +173,8 @@ def constraint_masks(
     if constrain not in ("always", "decode"):
         raise ArgumentError(f'constrain must be "always" or "decode", got {constrain!r}')
     if constraints is None:
-        return None, None, None
+        every = torch.ones(num_tags, num_tags, dtype=torch.bool)
+        return every[0].clone(), every, every[0].clone()
     start, transitions, end = (torch.as_tensor(x, dtype=torch.bool) for x in constraints)
     shapes = tuple(start.shape), tuple(transitions.shape), tuple(end.shape)
     K = num_tags
@@ -178,24 +184,32 @@ def constraint_masks(
 
 
 def reduce_loss(
-    loss: Float[Tensor, " B"], lengths: Int[Tensor, " B"], reduction: str
+    loss: Float[Tensor, " B"],
+    chain: LinearChain,
+    reduction: str,
+    weights: Float[Tensor, " B *T"] | None = None,
 ) -> Float[Tensor, " ..."]:
     """Reduce the losses of the sequences to one; a mean over nothing is 0.
 
     Args:
-        loss: a loss a sequence, 0 in empty ones.
-        lengths: number of tokens that count.
+        loss: the weighted loss of each sequence, 0 in empty ones.
+        chain: whose losses they are.
         reduction: see :meth:`CRF.forward`.
+        weights: of the sequences, or of the tokens.
 
     Raises:
         ArgumentError: an unknown reduction.
     """
+    if reduction not in ("mean", "sum", "token_mean", "none"):
+        raise ArgumentError(f'reduction must be "mean", "sum", "token_mean" or "none", got {reduction!r}')
     if reduction == "none":
         return loss
     if reduction == "sum":
         return loss.sum()
-    if reduction == "mean":
-        return loss.sum() / (lengths > 0).sum().clamp(min=1)
-    if reduction == "token_mean":
-        return loss.sum() / lengths.sum().clamp(min=1)
-    raise ArgumentError(f'reduction must be "mean", "sum", "token_mean" or "none", got {reduction!r}')
+    units = (chain.lengths > 0) if reduction == "mean" else chain.lengths
+    if weights is not None and weights.dim() == 1:
+        units = units * weights
+    elif weights is not None and reduction == "token_mean":
+        units = weights if chain.mask is None else torch.where(chain.mask, weights, 0.0)
+    total = units.sum()
+    return loss.sum() / torch.where(total > 0, total, 1)

@@ -39,12 +39,13 @@ class Softmax(nn.Module):
     ) -> None:
         super().__init__()
         masks = constraint_masks(num_tags, constraints, constrain)
+        start, transitions, end = (torch.where(mask, 0.0, -torch.inf) for mask in masks)
         self.num_tags = num_tags
         self.constrain = constrain
         self.constrained = constraints is not None
-        for name, mask in zip(Constraints._fields, masks, strict=True):
-            scores = None if mask is None else torch.where(mask, 0.0, -torch.inf)
-            self.register_buffer(f"{name}_scores", scores, persistent=False)
+        self.start_transitions = nn.Buffer(start, persistent=False)
+        self.transitions = nn.Buffer(transitions, persistent=False)
+        self.end_transitions = nn.Buffer(end, persistent=False)
 
     @classmethod
     def from_labels(
@@ -87,7 +88,9 @@ class Softmax(nn.Module):
             constrained: keep to the constraints or not; None: as ``constrain`` says for the loss.
         """
         if self._keeps(constrained, self.constrain == "always"):
-            return LinearChain(emissions, self.transitions_scores, self.start_scores, self.end_scores, mask)
+            return LinearChain(
+                emissions, self.transitions, self.start_transitions, self.end_transitions, mask
+            )
         return LinearChain(emissions, emissions.new_zeros(self.num_tags, self.num_tags), mask=mask)
 
     def forward(
@@ -96,6 +99,8 @@ class Softmax(nn.Module):
         tags: Int[Tensor, "B T"],
         mask: Bool[Tensor, "B T"] | None = None,
         reduction: Reduction = "mean",
+        *,
+        weights: Float[Tensor, " B *T"] | None = None,
     ) -> Float[Tensor, " ..."]:
         """The negative log-likelihood of the gold tags: the sum of the cross-entropies of the tokens.
 
@@ -104,14 +109,18 @@ class Softmax(nn.Module):
             tags: the gold tags; -100 where a tag is unknown. Masked tags are not looked at.
             mask: True where a token counts; None: all count.
             reduction: see :meth:`chaincrf.CRF.forward`.
+            weights: see :meth:`chaincrf.CRF.forward`.
         """
         chain = self.chain(emissions, mask)
         if self._keeps(None, self.constrain == "always"):
-            loss = -chain.log_likelihood(tags)
+            loss = -chain.log_likelihood(tags, weights)
         else:
             gold = tags if mask is None else torch.where(mask, tags, -100)
-            loss = F.cross_entropy(chain.emissions.transpose(1, 2), gold, reduction="none").sum(1)
-        return reduce_loss(loss, chain.lengths, reduction)
+            loss = F.cross_entropy(chain.emissions.transpose(1, 2), gold, reduction="none")
+            if weights is not None:
+                loss = loss * (weights if weights.dim() == 2 else weights.unsqueeze(1))
+            loss = loss.sum(1)
+        return reduce_loss(loss, chain, reduction, weights)
 
     def decode(
         self,

@@ -120,7 +120,8 @@ def load_bundle(folder: Path, device: torch.device | str = "cpu") -> Bundle:
     version = content.get("format_version") if isinstance(content, dict) else None
     if isinstance(version, int) and version > 1:
         raise ModelError(
-            f"{folder / 'config.json'}: format version {version} is newer than this chaincrf ({__version__}) knows"
+            f"{folder / 'config.json'}: format version {version} is newer than this chaincrf "
+            f"({__version__}) knows"
         )
     try:
         config = ModelConfig.model_validate(content)

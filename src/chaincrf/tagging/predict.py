@@ -42,7 +42,7 @@ def predict_tags(
             inputs = {"chars": moved.chars, "types": moved.types} if model.chars is not None else {}
             emissions = model.emissions(moved.words, moved.mask, **inputs)
             for way, result in zip(constrained, results, strict=True):
-                decoded = model.head.decode(emissions, moved.mask, constrained=way).tolist()
-                for row, path in zip(batch.index, decoded, strict=True):
+                decoded: list[list[int]] = model.head.decode(emissions, moved.mask, constrained=way).tolist()
+                for row, path in zip(batch.index.tolist(), decoded, strict=True):
                     result[row] = [tags[tag] for tag in path[: len(data.sentences[row])]]
     return results

@@ -1,6 +1,7 @@
 """Training: a recipe, the data it needs, and the loop.
 
-The names load their modules when first used: Lightning Fabric takes seconds to import, and only the loop needs it.
+The names load their modules when first used: Lightning Fabric takes seconds to import, and only the loop
+needs it.
 """
 
 from typing import TYPE_CHECKING

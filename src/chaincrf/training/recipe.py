@@ -18,49 +18,63 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     task: Literal["ner", "pos"] = Field(
-        "ner", description="'ner' labels spans (entities, chunks); 'pos' gives every token one plain tag"
+        default="ner",
+        description="'ner' labels spans (entities, chunks); 'pos' gives every token one plain tag",
     )
-    head: Literal["crf", "softmax"] = Field("crf", description="what turns emissions into tags")
+    head: Literal["crf", "softmax"] = Field(default="crf", description="what turns emissions into tags")
     scheme: str = Field(
-        "BIOES", description="the tagging scheme the model predicts in, whatever the files use; NER only"
+        default="BIOES",
+        description="the tagging scheme the model predicts in, whatever the files use; NER only",
     )
     constrain: Literal["always", "decode", "never"] = Field(
-        "always",
+        default="always",
         description="where the scheme's forbidden moves are excluded: in training and decoding, in decoding "
         "alone, or nowhere (a softmax can be constrained in decoding only)",
     )
     vectors: str = Field(
-        "builtin",
+        default="builtin",
         description="pretrained word vectors: 'builtin' (23,000 English words of GloVe), 'none', or a "
         "safetensors file with a words.txt beside it",
     )
-    word_dim: int = Field(100, ge=1, le=4096, description="size of word vectors, if none are pretrained")
-    char_dim: int = Field(30, ge=1, le=1024, description="size of character vectors")
-    char_filters: int = Field(30, ge=0, le=4096, description="filters of the character CNN; 0 for none")
-    hidden: int = Field(100, ge=1, le=8192, description="LSTM state of one direction")
-    layers: int = Field(1, ge=1, le=8, description="BiLSTM layers")
+    word_dim: int = Field(
+        default=100, ge=1, le=4096, description="size of word vectors, if none are pretrained"
+    )
+    char_dim: int = Field(default=30, ge=1, le=1024, description="size of character vectors")
+    char_filters: int = Field(
+        default=30, ge=0, le=4096, description="filters of the character CNN; 0 for none"
+    )
+    hidden: int = Field(default=100, ge=1, le=8192, description="LSTM state of one direction")
+    layers: int = Field(default=1, ge=1, le=8, description="BiLSTM layers")
     dropout: float = Field(
-        0.5, ge=0, lt=1, description="dropout on characters, on the BiLSTM's input and output"
+        default=0.5, ge=0, lt=1, description="dropout on characters, on the BiLSTM's input and output"
     )
     word_dropout: float = Field(
-        0.05, ge=0, lt=1, description="probability that a training word is replaced by the unknown word"
+        default=0.05,
+        ge=0,
+        lt=1,
+        description="probability that a training word is replaced by the unknown word",
     )
-    min_count: int = Field(1, ge=1, description="words seen less often in training are unknown words")
-    optimizer: Literal["adam", "sgd"] = Field("adam", description="adam, or sgd with momentum")
-    learning_rate: float = Field(0.003, gt=0, le=100, description="the (first) learning rate")
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    min_count: int = Field(default=1, ge=1, description="words seen less often in training are unknown words")
+    optimizer: Literal["adam", "sgd"] = Field(default="adam", description="adam, or sgd with momentum")
+    learning_rate: float = Field(
+        default=0.005, gt=0, le=100, description="the (first) learning rate; about 0.015 is usual for sgd"
+    )
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="of sgd")
     schedule: Literal["constant", "inverse-time", "cosine"] = Field(
-        "cosine", description="learning rate over time: rate/(1 + decay * epoch), or half a cosine to zero"
+        default="cosine",
+        description="learning rate over time: rate/(1 + decay * epoch), or half a cosine to zero",
     )
-    decay: float = Field(0.05, ge=0, description="of the inverse-time schedule, an epoch")
-    clip: float = Field(5.0, gt=0, description="largest norm of the gradient")
-    batch_size: int = Field(16, ge=1, le=65536, description="sentences in a batch")
-    epochs: int = Field(12, ge=1, le=100_000, description="passes over the training data, at most")
-    patience: int = Field(5, ge=1, description="stop after so many epochs without a better development score")
-    seed: int = Field(1, ge=0, lt=2**31, description="seed of everything random")
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where to train")
+    decay: float = Field(default=0.05, ge=0, description="of the inverse-time schedule, an epoch")
+    clip: float = Field(default=5.0, gt=0, description="largest norm of the gradient")
+    batch_size: int = Field(default=16, ge=1, le=65536, description="sentences in a batch")
+    epochs: int = Field(default=12, ge=1, le=100_000, description="passes over the training data, at most")
+    patience: int = Field(
+        default=5, ge=1, description="stop after so many epochs without a better development score"
+    )
+    seed: int = Field(default=1, ge=0, lt=2**31, description="seed of everything random")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="where to train")
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(
-        "32-true", description="arithmetic of the encoder; the CRF itself stays in 32 bits"
+        default="32-true", description="arithmetic of the encoder; the CRF itself stays in 32 bits"
     )
 
     @field_validator("scheme")

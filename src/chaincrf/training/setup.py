@@ -17,7 +17,6 @@ from ..data.vectors import WordVectors, load_vectors
 from ..data.vocabulary import Vocabulary
 from ..errors import DataError
 from ..labels import convert_tags, scheme_tags, tags_to_spans
-from ..nn import BiLSTMTagger
 from ..tagging.bundle import Architecture, Bundle, ModelConfig
 from .recipe import Recipe
 

@@ -113,7 +113,13 @@ def potentials(
     device = emissions.device
     lengths = torch.full((B,), T, device=device) if mask is None else mask.sum(1)
     order = None if mask is None else (~mask).to(torch.uint8).argsort(dim=1, stable=True)
-    chain = Potentials(*(x.double() for x in (emissions, transitions, start, end)), lengths, order)
+    emissions, transitions, start, end = (
+        emissions.double(),
+        transitions.double(),
+        start.double(),
+        end.double(),
+    )
+    chain = Potentials(emissions, transitions, start, end, lengths, order)
     chain = chain._replace(emissions=chain.to_left(chain.emissions, 0.0))
     return chain._replace(transitions=chain.moves_to_left(chain.transitions)) if chain.per_position else chain
 

@@ -44,8 +44,8 @@ def path_score(chain: Potentials, tags: Int[Tensor, "B T"]) -> Float[Tensor, " B
 def token_log_likelihood(chain: Potentials, agree: Bool[Tensor, "B T K"]) -> Float[Tensor, "B T"]:
     """log p(y_t agrees | y_1 .. y_{t-1} agree), the chain rule's terms; they sum to the log-likelihood.
 
-    With alpha' over the beginnings that agree and beta over all continuations, the mass of the paths that agree
-    up to token t is M_t = sum_j exp(alpha'_t[j] + beta_t[j]), and M_0 = Z: the term is log M_t / M_{t-1}.
+    With alpha' over the beginnings that agree and beta over all continuations, the mass of the paths that
+    agree up to token t is M_t = sum_j exp(alpha'_t[j] + beta_t[j]), M_0 = Z, and the term log M_t / M_{t-1}.
     Its value is -inf from the first token on where no path agrees.
 
     Args:

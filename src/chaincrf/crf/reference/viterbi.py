@@ -45,8 +45,8 @@ def k_best(chain: Potentials, k: int) -> tuple[Int[Tensor, "B T k"], Float[Tenso
     """The k best paths, best first, and their scores; O(T K^2 k log(K k)), no gradient.
 
     As ``viterbi``, with the k best beginnings kept for each tag in place of the one. A sequence with fewer
-    than k paths has -1 throughout and ``-inf`` in the place of the others. Of equal paths the one that ``viterbi``
-    would take comes first.
+    than k paths has -1 throughout and ``-inf`` in the place of the others. Of equal paths the one that
+    Viterbi would take comes first.
     """
     emissions = chain.emissions.unbind(1)
     B, _, K = chain.emissions.shape

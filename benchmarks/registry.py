@@ -1,0 +1,164 @@
+"""The measurements: each a function that yields rows, plain dictionaries of what was measured."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+__all__ = ["BENCHMARKS", "benchmark"]
+
+Row = dict[str, Any]
+BENCHMARKS: dict[str, Callable[[Path | None], Iterator[Row]]] = {}
+
+SHAPES = [(32, 50, 9), (32, 128, 9), (32, 128, 25), (64, 50, 50), (8, 512, 17)]
+
+
+def benchmark(function: Callable[[Path | None], Iterator[Row]]) -> Callable[[Path | None], Iterator[Row]]:
+    """Register a measurement under its name."""
+    BENCHMARKS[function.__name__] = function
+    return function
+
+
+def milliseconds(contestants: dict[str, Callable[[], object]], rounds: int = 15) -> dict[str, float]:
+    """The median time of each, measured in turns so that a busy moment of the machine hits all alike."""
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for number in range(rounds + 2):  # two rounds to warm up
+        for name, run in contestants.items():
+            start = time.perf_counter()
+            run()
+            if number >= 2:
+                times[name].append(time.perf_counter() - start)
+    return {name: round(1000 * statistics.median(values), 3) for name, values in times.items()}
+
+
+@benchmark
+def layer(data: Path | None) -> Iterator[Row]:
+    """Loss with its gradient, and Viterbi decoding: ours, pytorch-crf, and a masked cross-entropy."""
+    import torchcrf
+
+    import chaincrf
+
+    del data
+    for B, T, K in SHAPES:
+        generator = torch.Generator().manual_seed(0)
+        lengths = torch.randint(T // 2, T + 1, (B,), generator=generator)
+        lengths[0] = T
+        mask = torch.arange(T) < lengths[:, None]
+        tags = torch.randint(0, K, (B, T), generator=generator)
+        emissions = torch.randn(B, T, K, generator=generator).requires_grad_()
+        ours, theirs = chaincrf.CRF(K), torchcrf.CRF(K, batch_first=True)
+        softmax = chaincrf.Softmax(K)
+
+        def step(loss: Callable[[], torch.Tensor], leaf: torch.Tensor = emissions) -> Callable[[], None]:
+            def run() -> None:
+                leaf.grad = None
+                loss().backward()
+
+            return run
+
+        losses = milliseconds(
+            {
+                "cross_entropy": step(lambda: softmax(emissions, tags, mask)),  # noqa: B023 (run at once)
+                "chaincrf": step(lambda: ours(emissions, tags, mask)),  # noqa: B023
+                "pytorch_crf": step(lambda: -theirs(emissions, tags, mask, reduction="mean")),  # noqa: B023
+            }
+        )
+        with torch.inference_mode():
+            decoding = milliseconds(
+                {
+                    "chaincrf": lambda: ours.decode(emissions, mask),  # noqa: B023
+                    "pytorch_crf": lambda: theirs.decode(emissions, mask),  # noqa: B023
+                }
+            )
+        yield {
+            "shape (B, T, K)": [B, T, K],
+            "loss and gradient, ms": losses,
+            "loss: pytorch-crf / chaincrf": round(losses["pytorch_crf"] / losses["chaincrf"], 2),
+            "Viterbi, ms": decoding,
+            "Viterbi: pytorch-crf / chaincrf": round(decoding["pytorch_crf"] / decoding["chaincrf"], 2),
+        }
+
+
+@benchmark
+def ncbi(data: Path | None) -> Iterator[Row]:
+    """The comparison on the built-in disease corpus with five seeds: the table of the README."""
+    from chaincrf.compare import compare, text_report
+    from chaincrf.data import get_corpus, read_corpus
+    from chaincrf.training import Recipe
+
+    del data
+    train, dev, test = (read_corpus(path) for path in get_corpus("ncbi-disease").splits.values())
+    comparison, _ = compare(
+        train,
+        dev,
+        test,
+        Recipe(epochs=8),
+        seeds=range(1, 6),
+        on_run=lambda title, seed, done, total: print(
+            f"run {done + 1} of {total}: {title}, seed {seed}", flush=True
+        ),
+    )
+    print(text_report(comparison))
+    for variant in comparison.variants:
+        for run in variant.runs:
+            yield {"variant": variant.name} | run.model_dump(mode="json", exclude={"labels"})
+
+
+@benchmark
+def pos(data: Path | None) -> Iterator[Row]:
+    """Test accuracy on UPOS: the built-in part of UD English-EWT, and with --data the folder of the whole."""
+    from chaincrf.data import get_corpus, read_corpus
+    from chaincrf.evaluation import token_accuracy
+    from chaincrf.training import Recipe, train
+
+    corpora = {"ewt-pos (built in)": (dict(get_corpus("ewt-pos").splits), 8)}
+    if data is not None:
+        files = {split: next(data.glob(f"*-{split}.conllu")) for split in ("train", "dev", "test")}
+        corpora["UD English-EWT"] = files, 8
+    for name, (files, epochs) in corpora.items():
+        splits = {split: read_corpus(path, task="pos") for split, path in files.items()}
+        for head in ("softmax", "crf"):
+            recipe = Recipe(task="pos", head=head, epochs=epochs)
+            tagger, record = train(
+                splits["train"], splits["dev"], recipe, on_epoch=lambda epoch: print(f"  {epoch}", flush=True)
+            )
+            test = splits["test"].sentences
+            accuracy = token_accuracy([s.tags or () for s in test], tagger.tag_sentences(test))
+            yield {
+                "corpus": name,
+                "head": head,
+                "epochs": epochs,
+                "test accuracy": round(accuracy.accuracy, 4),
+                "tokens": accuracy.total,
+                "train seconds": round(record.train_seconds, 1),
+            }
+
+
+@benchmark
+def tag(data: Path | None) -> Iterator[Row]:
+    """Tagging speed from raw text, an untrained model of the default size, at three batch sizes."""
+    from chaincrf.data import get_corpus, read_corpus
+    from chaincrf.tagging import Tagger
+    from chaincrf.training import Recipe, build_model, prepare
+
+    del data
+    splits = {name: read_corpus(path) for name, path in get_corpus("ncbi-disease").splits.items()}
+    recipe = Recipe()
+    bundle = build_model(prepare(splits["train"], splits["dev"], recipe), recipe)
+    with tempfile.TemporaryDirectory() as folder:
+        Tagger(bundle).save(Path(folder) / "model")
+        tagger = Tagger.load(Path(folder) / "model")
+    texts = [" ".join(sentence.tokens) for sentence in splits["test"].sentences]
+    tokens = splits["test"].report.tokens
+    times = milliseconds(
+        {str(size): lambda size=size: list(tagger.tag_all(texts, batch_size=size)) for size in (8, 32, 128)},
+        rounds=5,
+    )
+    for size, value in times.items():
+        yield {"batch size": int(size), "tokens a second": round(1000 * tokens / value)}

@@ -1,0 +1,71 @@
+"""Run measurements and keep their results.
+
+    python benchmarks/run.py layer
+    python benchmarks/run.py pos --data FOLDER
+
+Every figure in the documentation was printed by one of these and lies in ``benchmarks/results``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from registry import BENCHMARKS
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("chaincrf", "torch", "numpy", "pytorch-crf", "lightning-fabric")
+
+
+def versions() -> dict[str, str]:
+    """What was measured with what."""
+    found = {"python": platform.python_version(), "threads": str(torch.get_num_threads())}
+    found["processor"] = platform.machine()
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def main() -> None:
+    """Run one measurement, print its rows and write them to ``benchmarks/results``."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    listing = "; ".join(f"{name}: {(run.__doc__ or '').strip()}" for name, run in BENCHMARKS.items())
+    parser.add_argument("name", choices=BENCHMARKS, help=listing)
+    parser.add_argument("--data", type=Path, help="a folder of data that the measurement needs")
+    parser.add_argument("--threads", type=int, help="threads of PyTorch; all cores by default")
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    rows = []
+    for row in BENCHMARKS[arguments.name](arguments.data):
+        print(json.dumps(row), flush=True)
+        rows.append(row)
+    RESULTS.mkdir(exist_ok=True)
+    data = " --data FOLDER" if arguments.data else ""
+    result = {
+        "command": f"python benchmarks/run.py {arguments.name}{data}",
+        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions(),
+        "rows": rows,
+    }
+    path = RESULTS / f"{arguments.name}.json"
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(f"written: {path}")
+
+
+if __name__ == "__main__":
+    main()

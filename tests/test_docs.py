@@ -1,0 +1,58 @@
+"""What the documentation shows works: its Python runs, its commands exist, its figures were measured."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from chaincrf.cli.main import app
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+with_python = [page for page in PAGES if "```python" in page.read_text(encoding="utf-8")]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+
+
+@pytest.mark.parametrize("page", with_python, ids=lambda page: page.name)
+def test_python_runs(page, tmp_path):
+    """All blocks of a page, one after the other, in a fresh interpreter, as a reader would."""
+    code = "\n".join(blocks(page, "python"))
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def commands() -> list[tuple[str, list[str]]]:
+    found = []
+    for page in PAGES:
+        for block in blocks(page, "(?:console|bash|sh)"):
+            for line in block.replace("\\\n", " ").splitlines():
+                for part in line.split("|"):
+                    words = shlex.split(part.split(">")[0].removeprefix("$ "), comments=True)
+                    if words[:1] == ["chaincrf"]:
+                        found.append((page.name, words[1:]))
+    return found
+
+
+@pytest.mark.parametrize(("page", "words"), commands(), ids=str)
+def test_commands_exist(page, words):
+    command = get_command(app)
+    while words and words[0] in getattr(command, "commands", {}):
+        command = command.commands[words.pop(0)]
+    known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+    assert {word for word in words if word.startswith("--")} <= known, page
+
+
+def test_makefile_targets_of_the_readme_exist():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`make ([a-z-]+)`", (ROOT / "README.md").read_text())) <= targets
