@@ -118,7 +118,7 @@ def test_negative_tags_index_as_they_do_there() -> None:
 
 
 def test_a_gap_in_the_mask_is_deliberately_another_result() -> None:
-    """There the loss depends on the tag of a masked token; here it is that of the sentence without the token."""
+    """There the loss depends on the masked tag; here it is that of the sentence without the token."""
     ours, theirs = pair(3, batch_first=True)
     emissions, mask = torch.randn(1, 4, 3), torch.tensor([[True, False, True, True]])
     gold = [torch.tensor([[0, masked, 1, 2]]) for masked in range(3)]

@@ -166,7 +166,7 @@ def test_two_blocks_of_tags_that_never_meet() -> None:
 def test_sampled_frequencies_agree_with_the_marginals() -> None:
     """Hoeffding: a frequency of n samples is off by more than e with probability 2 exp(-2 n e^2) at most.
 
-    For all 60 frequencies together and a chance of 1e-6 of a false alarm, e = sqrt(log(2 * 60 / 1e-6) / (2 n)).
+    For all 60 frequencies together and a false alarm once in a million, e = sqrt(log(2 * 60 / 1e-6) / (2 n)).
     """
     g = torch.Generator().manual_seed(0)
     B, T, K, n = 2, 4, 3, 20_000
@@ -222,7 +222,8 @@ def test_a_row_whose_every_path_is_forbidden() -> None:
     assert chain.log_likelihood(tags)[0] == -torch.inf
     other = LinearChain(torch.zeros(2, 3, 2), torch.zeros(2, 2))
     quantities = [
-        chain.log_partition(), chain.log_likelihood(tags), chain.token_log_likelihood(tags), chain.marginals(),
+        chain.log_partition(), chain.log_likelihood(tags), chain.token_log_likelihood(tags),
+        chain.marginals(),
         chain.edge_marginals(), chain.entropy(), chain.kl_divergence(other),
         chain.window_log_probability(0, torch.ones(1, 2, dtype=torch.bool)),
     ]  # fmt: skip

@@ -46,6 +46,11 @@ class Batch:
     types: Int[Tensor, "B T"]
     tags: Int[Tensor, "B T"] | None
 
+    @property
+    def inputs(self) -> dict[str, Tensor]:
+        """What a tagger reads, by the names of its arguments."""
+        return {"words": self.words, "mask": self.mask, "chars": self.chars, "types": self.types}
+
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
         return replace(

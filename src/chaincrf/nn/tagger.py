@@ -92,17 +92,16 @@ class BiLSTMTagger(nn.Module):
         Args:
             words: word indices.
             mask: True where there is a token.
-            chars: the characters of the batch's distinct tokens; needed if the model reads characters.
+            chars: the characters of the batch's distinct tokens; a model that reads none ignores them.
             types: the row of ``chars`` for each token.
 
         Raises:
-            ArgumentError: if the model reads characters and got none, or the reverse.
+            ArgumentError: if the model reads characters and got none.
         """
         vectors = self.words(words)
-        if (self.chars is None) != (chars is None) or (chars is None) != (types is None):
-            reads = "reads" if self.chars is not None else "does not read"
-            raise ArgumentError(f"chars, types: this model {reads} characters; give both or neither")
-        if self.chars is not None and chars is not None and types is not None:
+        if self.chars is not None:
+            if chars is None or types is None:
+                raise ArgumentError("chars, types: expected both, as this model reads characters; got None")
             vectors = torch.cat([vectors, F.embedding(types, self.chars(chars))], dim=2)
         states = self.encoder(self.dropout(vectors), mask)
         return self.projection(self.dropout(states))

@@ -39,8 +39,7 @@ def predict_tags(
     with torch.inference_mode():
         for batch in data.batches(batch_size):
             moved = batch.to(device)
-            inputs = {"chars": moved.chars, "types": moved.types} if model.chars is not None else {}
-            emissions = model.emissions(moved.words, moved.mask, **inputs)
+            emissions = model.emissions(**moved.inputs)
             for way, result in zip(constrained, results, strict=True):
                 decoded: list[list[int]] = model.head.decode(emissions, moved.mask, constrained=way).tolist()
                 for row, path in zip(batch.index.tolist(), decoded, strict=True):

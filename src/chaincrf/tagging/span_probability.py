@@ -48,7 +48,7 @@ def span_log_probability(
         One value a span, sequence after sequence.
 
     Raises:
-        ArgumentError: the tags are not K, there is not a list of spans for each sequence, a span is not within
+        ArgumentError: the tags are not K, a sequence has no list of spans, a span is not within
             its sequence, or no such repair policy.
         LabelError: a tag is not of this scheme.
     """

@@ -34,7 +34,7 @@ class Epoch:
     train_seconds: float
 
 
-@dataclass
+@dataclass(frozen=True)
 class Kept:
     """The weights that one decoder's best development score selected."""
 
@@ -55,6 +55,16 @@ class Fit:
     def train_seconds(self) -> float:
         """Seconds in training steps, evaluation excluded."""
         return sum(epoch.train_seconds for epoch in self.epochs)
+
+    def add(self, epoch: Epoch, model: BiLSTMTagger) -> None:
+        """Record an epoch, and keep the weights for the decoders that it is the best one of."""
+        self.epochs.append(epoch)
+        better = [name for name, kept in self.kept.items() if epoch.scores[name] > kept.score]
+        state = (
+            {key: value.detach().cpu().clone() for key, value in model.state_dict().items()} if better else {}
+        )
+        for name in better:
+            self.kept[name] = Kept(epoch.scores[name], epoch.number, state)
 
 
 def fit(
@@ -84,52 +94,42 @@ def fit(
     """
     decoders = decoders or {"": None}
     result = Fit({name: Kept() for name in decoders})
-    fabric = Fabric(
-        accelerator="cuda" if recipe.device == "cuda" else recipe.device,
-        devices=1,
-        precision=recipe.precision,
-    )
+    fabric = Fabric(accelerator=recipe.device, devices=1, precision=recipe.precision)
     fabric.launch()
     torch.manual_seed(recipe.seed)  # the same dropout for every head, whatever building it drew
     order = np.random.default_rng(recipe.seed)
-    steps_per_epoch = math.ceil(sum(map(bool, map(len, prepared.train.sentences))) / recipe.batch_size)
-    total = recipe.epochs * steps_per_epoch
+    steps = math.ceil(sum(map(bool, map(len, prepared.train.sentences))) / recipe.batch_size)
     optimizer = _optimizer(model, recipe)
-    schedule = LambdaLR(optimizer, lambda step: _rate(step, steps_per_epoch, recipe))
+    schedule = LambdaLR(optimizer, lambda step: _rate(step, steps, recipe))
     wrapped, wrapped_optimizer = fabric.setup(model, optimizer)
+
+    def train_one_epoch(number: int) -> float:
+        model.train()
+        loss_sum = torch.zeros((), device=fabric.device)
+        for step, batch in enumerate(prepared.train.batches(recipe.batch_size, generator=order), start=1):
+            moved = batch.to(fabric.device)
+            loss = wrapped(**moved.inputs, tags=moved.tags)
+            fabric.backward(loss)
+            fabric.clip_gradients(wrapped, wrapped_optimizer, max_norm=recipe.clip, error_if_nonfinite=False)
+            wrapped_optimizer.step()
+            wrapped_optimizer.zero_grad()
+            schedule.step()
+            loss_sum += loss.detach()
+            on_step((number - 1) * steps + step, recipe.epochs * steps)
+        return loss_sum.item() / steps
+
     try:
         for number in range(1, recipe.epochs + 1):
-            wrapped.train()
-            loss_sum = torch.zeros((), device=fabric.device)
             start = time.perf_counter()
-            for step, batch in enumerate(prepared.train.batches(recipe.batch_size, generator=order), start=1):
-                moved = batch.to(fabric.device)
-                inputs = {"chars": moved.chars, "types": moved.types} if model.chars is not None else {}
-                loss = wrapped(moved.words, moved.mask, moved.tags, **inputs)
-                fabric.backward(loss)
-                fabric.clip_gradients(
-                    wrapped, wrapped_optimizer, max_norm=recipe.clip, error_if_nonfinite=False
-                )
-                wrapped_optimizer.step()
-                wrapped_optimizer.zero_grad()
-                schedule.step()
-                loss_sum += loss.detach()
-                on_step((number - 1) * steps_per_epoch + step, total)
-            loss_mean = loss_sum.item() / steps_per_epoch
+            loss = train_one_epoch(number)
             seconds = time.perf_counter() - start
-            if not math.isfinite(loss_mean):
+            if not math.isfinite(loss):
                 raise ChainCRFError(
-                    f"the loss of epoch {number} is {loss_mean}: "
+                    f"the loss of epoch {number} is {loss}: "
                     f"try a lower learning rate than {recipe.learning_rate}"
                 )
-            epoch = Epoch(number, loss_mean, _dev_scores(model, prepared, decoders), seconds)
-            result.epochs.append(epoch)
-            for name, kept in result.kept.items():
-                if epoch.scores[name] > kept.score:
-                    kept.score, kept.epoch = epoch.scores[name], number
-                    kept.state = {
-                        key: value.detach().cpu().clone() for key, value in model.state_dict().items()
-                    }
+            epoch = Epoch(number, loss, _dev_scores(model, prepared, decoders), seconds)
+            result.add(epoch, model)
             on_epoch(epoch)
             if number - max(kept.epoch for kept in result.kept.values()) >= recipe.patience:
                 break

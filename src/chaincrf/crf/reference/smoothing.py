@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .forward_backward import finite, log_partition
+from .forward_backward import finite, log_partition, logsumexp
 from .potentials import Potentials
 
 __all__ = ["smooth"]
@@ -34,32 +34,30 @@ def smooth(
     """
     emissions = chain.emissions.unbind(1)
     B, T, K = chain.emissions.shape
-    lowest = torch.finfo(torch.float64).min
 
     alpha, weights = [chain.start + emissions[0]], []
     for t in range(1, T):
         scores = alpha[-1].unsqueeze(2) + chain.moves_into(t)
-        highest = scores.detach().amax(dim=1, keepdim=True)
-        exp = (scores - highest.clamp(min=lowest)).exp()
-        total = exp.sum(dim=1, keepdim=True).clamp(min=1)  # at least exp(0), but for a tag that none leads to
-        weights.append(exp / total)
-        alpha.append((total.log() + highest).squeeze(1) + emissions[t])
+        arrive = logsumexp(scores, dim=1)
+        weights.append((scores - finite(arrive).unsqueeze(1)).exp())
+        alpha.append(arrive + emissions[t])
 
     alpha = torch.stack(alpha, dim=1)
     log_z = log_partition(chain, alpha)
     p_last = (chain.at_last(alpha) + chain.end - finite(log_z).unsqueeze(1)).exp()
-    p_last = torch.where((chain.lengths > 0).unsqueeze(1), p_last, 0.0)
+    is_last = chain.counts() & (torch.arange(T, device=alpha.device) == chain.last().unsqueeze(1))
+    ends = torch.where(is_last.unsqueeze(2), p_last.unsqueeze(1), 0.0).unsqueeze(3).unbind(1)
 
-    is_last = [(chain.last() == t).unsqueeze(1) for t in range(T)]
-    unary, edges = [torch.where(is_last[-1], p_last, 0.0)], []
-    moves = alpha.new_zeros(B, K, K)
+    p = [ends[-1]]  # columns, (B, K, 1); 0 beyond the last token
     for t in reversed(range(1, T)):
-        edge = weights[t - 1] * unary[-1].unsqueeze(1)
-        unary.append(torch.where(is_last[t - 1], p_last, edge.sum(dim=2)))
-        if chain.per_position:
-            edges.append(edge)
-        else:
-            moves = moves + edge
+        p.append(torch.baddbmm(ends[t - 1], weights[t - 1], p[-1]))
+    p = p[::-1]
+
     if chain.per_position:
-        moves = torch.stack(edges[::-1], dim=1) if edges else torch.zeros_like(chain.transitions)
-    return log_z, torch.stack(unary[::-1], dim=1), moves
+        edges = [w * q.mT for w, q in zip(weights, p[1:], strict=True)]
+        moves = torch.stack(edges, dim=1) if edges else torch.zeros_like(chain.transitions)
+    else:
+        moves = alpha.new_zeros(B, K, K)
+        for w, q in zip(weights, p[1:], strict=True):
+            moves = torch.addcmul(moves, w, q.mT)
+    return log_z, torch.stack(p, dim=1).squeeze(3), moves
