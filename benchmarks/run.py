@@ -56,6 +56,7 @@ def main() -> None:
         rows.append(row)
     RESULTS.mkdir(exist_ok=True)
     data = " --data FOLDER" if arguments.data else ""
+    data += f" --threads {arguments.threads}" if arguments.threads else ""
     result = {
         "command": f"python benchmarks/run.py {arguments.name}{data}",
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -4,6 +4,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from chaincrf.data import Corpus, get_corpus, read_corpus
+from chaincrf.training import Recipe
+
+SMALL = Recipe(
+    vectors="none",
+    word_dim=16,
+    hidden=16,
+    char_filters=8,
+    epochs=12,
+    batch_size=4,
+    dropout=0.1,
+    learning_rate=0.02,
+    device="cpu",
+)
+"""A recipe that learns the toy corpus in a second."""
 
 SENTENCES = [
     ["Ann/B-PER saw/O Bob/B-PER Ray/I-PER in/O Rome/B-LOC ./O"],

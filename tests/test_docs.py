@@ -1,5 +1,6 @@
 """What the documentation shows works: its Python runs, its commands exist, its figures were measured."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -26,8 +27,14 @@ def blocks(page: Path, language: str) -> list[str]:
 def test_python_runs(page, tmp_path):
     """All blocks of a page, one after the other, in a fresh interpreter, as a reader would."""
     code = "\n".join(blocks(page, "python"))
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
     result = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert result.returncode == 0, result.stderr
 
@@ -56,3 +63,14 @@ def test_commands_exist(page, words):
 def test_makefile_targets_of_the_readme_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"`make ([a-z-]+)`", (ROOT / "README.md").read_text())) <= targets
+
+
+def test_tables_of_the_readme_are_the_measured_ones():
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        from tables import README, TABLES, fill
+    finally:
+        sys.path.pop(0)
+    text = README.read_text(encoding="utf-8")
+    assert fill(text) == text, "run: python benchmarks/tables.py"
+    assert set(re.findall(r"<!-- table: (\w+) -->", text)) == set(TABLES)

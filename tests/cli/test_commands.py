@@ -77,7 +77,7 @@ def test_train_says_what_it_read_and_did(folder, tmp_path):
     out, err = run(
         "train", "--train", folder / "toy.tsv", "--test", folder / "toy.tsv", "--out", tmp_path / "m", *SMALL
     )
-    assert "20 sentences, 112 tokens, 32 spans (PER 16, LOC 16)" in err or "20 sentences" in err
+    assert "toy.tsv: 20 sentences, 120 tokens, 40 spans (LOC 24, PER 16)" in err
     assert "guessed" in err
     assert "the last 2 sentences of the training data serve" in err
     assert "epoch   1  loss" in err
@@ -185,6 +185,10 @@ def test_corpus(tmp_path):
         ("train --corpus ncbi-disease --dev x.tsv", 2, "--corpus brings its own"),
         ("train --corpus nothing", 2, "ncbi-disease, ewt-pos"),
         ("train --train missing.tsv", 1, "missing.tsv"),
+        ("train --corpus ncbi-disease --device cuda --vectors none", 2, "device: expected one"),
+        ("train --corpus ncbi-disease --input-scheme XYZ", 2, "--input-scheme: "),
+        ("train --corpus ncbi-disease --threads 100000000", 2, "--threads: "),
+        ("tag model --threads 100000000", 2, "--threads"),
         ("train --train . ", 1, "error: ."),
         ("train --corpus ncbi-disease --hidden 0", 2, "--hidden: Input should be greater"),
         ("train --corpus ncbi-disease --scheme XYZ", 2, "--scheme: "),
@@ -200,6 +204,58 @@ def test_corpus(tmp_path):
 def test_mistakes_are_explained(tmp_path, arguments, status, message):
     _, err = run(*arguments.split(), status=status, cwd=tmp_path)
     assert message in err
+
+
+def test_a_place_that_is_taken_is_found_out_before_training(folder, tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
+    data = ("--train", folder / "toy.tsv", "--test", folder / "toy.tsv")
+    for command, out in (("train", tmp_path / "thesis"), ("compare", tmp_path / "thesis" / "chapter.txt")):
+        _, err = run(command, *data, "--out", out, *SMALL, status=1)
+        assert "epoch" not in err
+    assert (tmp_path / "thesis" / "chapter.txt").read_text() == "years of work"
+
+
+def test_what_is_printed_is_not_interpreted(tmp_path):
+    """No markup in labels, no emoji in line numbers."""
+    block = "Ann\tB-[/b]\nleft\tO\n\n"
+    (tmp_path / "t.tsv").write_text(block * 40)
+    file = tmp_path / "t.tsv"
+    out, _ = run("train", "--train", file, "--dev", file, "--test", file, "--out", tmp_path / "m", *SMALL)
+    assert "[/b]" in out
+    (tmp_path / "bad.tsv").write_text(block * 33 + "Ann\n")
+    assert "bad.tsv:100:" in run("train", "--train", tmp_path / "bad.tsv", status=1)[1]
+
+
+def test_columns_are_the_same_in_all_files(tmp_path):
+    (tmp_path / "a.tsv").write_text("Ann\tNNP\tB-X\nleft\tVBD\tO\n")
+    (tmp_path / "b.tsv").write_text("Ann\tB-X\tNNP\nleft\tO\tVBD\n")
+    _, err = run("train", "--train", tmp_path / "a.tsv", "--dev", tmp_path / "b.tsv", status=1)
+    assert "b.tsv: guessed tag_column=2" in err
+    assert "say --token-column and --tag-column" in err
+
+
+def test_bytes_that_are_no_text(folder, tmp_path):
+    (tmp_path / "latin.txt").write_bytes(b"Ann left\nin \xff\n")
+    assert (
+        "latin.txt:2:4: expected UTF-8" in run("tag", folder / "model", tmp_path / "latin.txt", status=1)[1]
+    )
+    assert (
+        "<stdin>:1:1: expected UTF-8"
+        in run("tag", folder / "model", stdin="\udcff", status=1, errors="surrogateescape")[1]
+    )
+
+
+def test_standard_input_is_a_file(folder):
+    assert (
+        run("tag", folder / "model", stdin="\ufeffBob Ray left Oslo .\n")[0]
+        == "[Bob Ray]PER left [Oslo]LOC .\n"
+    )
+    columns = run("tag", folder / "model", "-", "--input-format", "conll", stdin="Bob\nRay\nleft\nOslo\n.\n")[
+        0
+    ]
+    assert columns == "[Bob Ray]PER left [Oslo]LOC .\n"
+    assert run("tag", folder / "model", stdin="")[0] == ""
 
 
 def test_bad_toml(tmp_path):
@@ -227,3 +283,16 @@ def test_interrupting_training_keeps_the_best_model(folder, tmp_path):
     assert "interrupted; kept epoch" in err
     assert "next: chaincrf tag" in out
     assert run("tag", tmp_path / "m", stdin="Ann\n")[0]
+
+
+def test_interrupting_a_comparison_reports_the_seeds_that_are_done(folder, tmp_path):
+    toy = folder / "toy.tsv"
+    data = ("--train", toy, "--dev", toy, "--test", toy, "--seeds", 1000, "--out", tmp_path / "r")
+    with start("compare", *data, *SMALL, "--epochs", 1) as process:
+        assert any("run 4 of 3000" in line for line in process.stderr)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+    assert "interrupted: the report covers" in err
+    assert "the report:" in out
+    assert json.loads((tmp_path / "r" / "report.json").read_text())["seeds"][0] == 1

@@ -1,23 +1,13 @@
 import pytest
-import torch
 
 from chaincrf.compare import VARIANTS, compare
 from chaincrf.compare.variants import runs_of, variants_for
+from chaincrf.errors import ArgumentError
 from chaincrf.labels import REPAIRS
-from chaincrf.training import Recipe, build_model, fit, prepare
-from corpora import toy
+from chaincrf.training import build_model, fit, prepare
+from corpora import SMALL, toy
 
-SMALL = Recipe(
-    vectors="none",
-    word_dim=16,
-    hidden=16,
-    char_filters=8,
-    epochs=3,
-    batch_size=4,
-    dropout=0.1,
-    learning_rate=0.02,
-    device="cpu",
-)
+SHORT = SMALL.model_copy(update={"epochs": 3})
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +18,7 @@ def corpus(tmp_path_factory):
 @pytest.fixture(scope="module")
 def compared(corpus):
     runs = []
-    result = compare(corpus, corpus, corpus, SMALL, seeds=(1, 2), on_run=lambda *run: runs.append(run))
+    result = compare(corpus, corpus, corpus, SHORT, seeds=(1, 2), on_run=lambda *run: runs.append(run))
     return *result, runs
 
 
@@ -86,7 +76,7 @@ def test_variants_are_paired_by_seed(corpus):
 
 def test_the_same_seed_gives_the_same_scores(corpus, compared):
     comparison, _, _ = compared
-    again, _ = compare(corpus, corpus, corpus, SMALL, seeds=(2,))
+    again, _ = compare(corpus, corpus, corpus, SHORT, seeds=(2,))
     for variant in again.variants:
         assert variant.runs[0].test_scores == comparison.variant(variant.name).runs[1].test_scores
 
@@ -95,10 +85,29 @@ def test_pos_compares_what_makes_sense():
     assert [variant.name for variant in variants_for("pos")] == ["softmax", "crf"]
 
 
-def test_interrupt(corpus):
+def test_an_interrupt_keeps_the_seeds_that_are_done(corpus):
     def stop(epoch):
+        if len(started) > 3:  # three trainings a seed
+            raise KeyboardInterrupt
+
+    started = []
+    comparison, tagger = compare(
+        corpus, corpus, corpus, SHORT, seeds=(1, 2), on_run=lambda *run: started.append(run), on_epoch=stop
+    )
+    assert comparison.seeds == [1]
+    assert all(len(variant.runs) == 1 for variant in comparison.variants)
+    assert tagger.tag("Ann").tags
+
+
+def test_an_interrupt_before_the_first_seed_is_done_is_raised(corpus):
+    def stop(done, total):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        compare(corpus, corpus, corpus, SMALL, seeds=(1,), on_epoch=stop)
-    assert torch.is_grad_enabled()
+        compare(corpus, corpus, corpus, SHORT, seeds=(1,), on_step=stop)
+
+
+@pytest.mark.parametrize("seeds", [(), (1, 1)])
+def test_seeds_are_distinct(corpus, seeds):
+    with pytest.raises(ArgumentError, match="seeds: expected distinct ones"):
+        compare(corpus, corpus, corpus, SHORT, seeds=seeds)

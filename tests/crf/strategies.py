@@ -1,8 +1,10 @@
 """Hypothesis strategies for small chains of every kind."""
 
 import random
+from collections.abc import Callable
 
 import torch
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -10,6 +12,12 @@ from chaincrf.crf import LinearChain
 
 UNKNOWN = -100
 SCALES = ("ties", "unit", "tiny", "huge", "steps")
+
+
+def over(*strategies: st.SearchStrategy, examples: int = 50) -> Callable[[Callable], Callable]:
+    """``given``, with the same draws at every run, and as many as the enumeration allows."""
+    profile = settings(deadline=None, max_examples=examples, derandomize=True)
+    return lambda test: profile(given(*strategies)(test))
 
 
 def _scores(shape: tuple[int, ...], scale: str, forbid: float, g: torch.Generator) -> Tensor:

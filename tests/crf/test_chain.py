@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -11,16 +10,16 @@ from chaincrf.errors import ArgumentError
 
 from . import oracle
 from .agreement import close, rows, same_gradients, size
-from .strategies import chains, chains_with_tags
+from .strategies import chains, chains_with_tags, over
 
 
-@given(chains())
+@over(chains())
 def test_log_partition(chain: LinearChain) -> None:
     close(chain.log_partition(), rows(oracle.log_partition)(chain), chain)
     same_gradients(chain, lambda c: c.log_partition(), rows(oracle.log_partition))
 
 
-@given(chains_with_tags())
+@over(chains_with_tags())
 def test_score(drawn: tuple[LinearChain, Tensor]) -> None:
     chain, tags = drawn
 
@@ -31,7 +30,7 @@ def test_score(drawn: tuple[LinearChain, Tensor]) -> None:
     same_gradients(chain, lambda c: c.score(tags), rows(expected))
 
 
-@given(chains_with_tags(unknown=True))
+@over(chains_with_tags(unknown=True))
 def test_score_of_partial_labels(drawn: tuple[LinearChain, Tensor]) -> None:
     chain, tags = drawn
     expected = rows(lambda c, b: oracle.logsumexp(oracle.scores(c, b)[oracle.agreeing(c, b, tags)]))
@@ -39,7 +38,7 @@ def test_score_of_partial_labels(drawn: tuple[LinearChain, Tensor]) -> None:
     same_gradients(chain, lambda c: c.score(tags), expected)
 
 
-@given(chains_with_tags() | chains_with_tags(unknown=True))
+@over(chains_with_tags() | chains_with_tags(unknown=True))
 def test_log_likelihood(drawn: tuple[LinearChain, Tensor]) -> None:
     chain, tags = drawn
     value = chain.log_likelihood(tags)
@@ -48,7 +47,7 @@ def test_log_likelihood(drawn: tuple[LinearChain, Tensor]) -> None:
     same_gradients(chain, lambda c: c.log_likelihood(tags), lambda c: rows(oracle.log_likelihood)(c, tags))
 
 
-@given(chains_with_tags())
+@over(chains_with_tags())
 def test_gold_given_as_sets_of_tags(drawn: tuple[LinearChain, Tensor]) -> None:
     """What is left of the partition is the mass of the paths that agree."""
     chain, tags = drawn
@@ -75,7 +74,7 @@ def chain_rule(chain: LinearChain, row: int, tags: Tensor) -> Tensor:
     return terms
 
 
-@given(chains_with_tags() | chains_with_tags(unknown=True))
+@over(chains_with_tags() | chains_with_tags(unknown=True))
 def test_token_log_likelihood(drawn: tuple[LinearChain, Tensor]) -> None:
     chain, tags = drawn
     terms = chain.token_log_likelihood(tags)
@@ -84,7 +83,7 @@ def test_token_log_likelihood(drawn: tuple[LinearChain, Tensor]) -> None:
     same_gradients(chain, lambda c: c.token_log_likelihood(tags), lambda c: rows(chain_rule)(c, tags))
 
 
-@given(chains_with_tags(), st.randoms(use_true_random=False))
+@over(chains_with_tags(), st.randoms(use_true_random=False))
 def test_weights(drawn: tuple[LinearChain, Tensor], random) -> None:
     chain, tags = drawn
     B, T, _ = chain.emissions.shape
@@ -121,21 +120,21 @@ def edge_marginals(chain: LinearChain, row: int) -> Tensor:
     return result
 
 
-@given(chains())
+@over(chains())
 def test_marginals(chain: LinearChain) -> None:
     # a probability is exp(difference of scores): its relative error is the absolute one of the scores
     torch.testing.assert_close(chain.marginals(), rows(marginals)(chain), rtol=0, atol=1e-14 * size(chain))
     same_gradients(chain, lambda c: c.marginals(), rows(marginals))
 
 
-@given(chains())
+@over(chains())
 def test_edge_marginals(chain: LinearChain) -> None:
     expected = rows(edge_marginals)(chain)
     torch.testing.assert_close(chain.edge_marginals(), expected, rtol=0, atol=1e-14 * size(chain))
     same_gradients(chain, lambda c: c.edge_marginals(), rows(edge_marginals))
 
 
-@given(chains())
+@over(chains())
 def test_viterbi(chain: LinearChain) -> None:
     tags, scores = chain.viterbi()
     for b in range(len(tags)):
@@ -149,7 +148,7 @@ def test_viterbi(chain: LinearChain) -> None:
         close(oracle.scores(chain, b, path.unsqueeze(0)), totals.max().unsqueeze(0), chain)
 
 
-@given(chains(scales=("ties", "steps")))
+@over(chains(scales=("ties", "steps")))
 def test_viterbi_breaks_ties_from_the_end(chain: LinearChain) -> None:
     """Whole scores have exact sums: of the best paths the one with the lowest last tag, and so on back."""
     tags, _ = chain.viterbi()
@@ -160,7 +159,7 @@ def test_viterbi_breaks_ties_from_the_end(chain: LinearChain) -> None:
             assert tags[b, oracle.positions(chain, b)].tolist() == best
 
 
-@given(chains())
+@over(chains())
 def test_viterbi_compact_aligns_left(chain: LinearChain) -> None:
     tags, compact = chain.viterbi()[0], chain.viterbi(compact=True)[0]
     for row, left in zip(tags, compact, strict=True):
@@ -168,7 +167,7 @@ def test_viterbi_compact_aligns_left(chain: LinearChain) -> None:
         assert left.tolist() == kept + [-1] * (len(row) - len(kept))
 
 
-@given(chains(), st.integers(1, 5))
+@over(chains(), st.integers(1, 5))
 def test_k_best(chain: LinearChain, k: int) -> None:
     tags, scores, counts = chain.k_best(k)
     assert tags.shape == (len(chain.emissions), k, chain.emissions.shape[1])
@@ -189,7 +188,7 @@ def test_k_best(chain: LinearChain, k: int) -> None:
         assert torch.equal(tags[b, 0], first[b])
 
 
-@given(chains())
+@over(chains())
 def test_entropy(chain: LinearChain) -> None:
     def expected(chain: LinearChain, row: int) -> Tensor:
         log_p = oracle.log_probabilities(chain, row)
@@ -199,7 +198,7 @@ def test_entropy(chain: LinearChain) -> None:
     same_gradients(chain, lambda c: c.entropy(), rows(expected), scale=size(chain))
 
 
-@given(chains(), st.sampled_from([0.0, 0.1]), st.integers(0, 1000))
+@over(chains(), st.sampled_from([0.0, 0.1]), st.integers(0, 1000))
 def test_cross_entropy_and_kl_divergence(chain: LinearChain, forbid: float, seed: int) -> None:
     g = torch.Generator().manual_seed(seed)
     forbidden = torch.rand(chain.emissions.shape, generator=g) < forbid
@@ -227,7 +226,7 @@ def test_cross_entropy_and_kl_divergence(chain: LinearChain, forbid: float, seed
     same_gradients(chain, lambda c: c.kl_divergence(other(c)), rows(kl), scale=size(chain))
 
 
-@given(chains(), st.data())
+@over(chains(), st.data())
 def test_window_log_probability(chain: LinearChain, data: st.DataObject) -> None:
     B, T, K = chain.emissions.shape
     N, W = data.draw(st.integers(1, 3)), data.draw(st.integers(1, T + 1))
@@ -250,7 +249,7 @@ def test_window_log_probability(chain: LinearChain, data: st.DataObject) -> None
     same_gradients(chain, lambda c: c.window_log_probability(starts, allowed, windows), expected)
 
 
-@given(chains(), st.integers(0, 3))
+@over(chains(), st.integers(0, 3))
 def test_one_window_for_all_sequences(chain: LinearChain, start: int) -> None:
     B, T, K = chain.emissions.shape
     allowed = torch.eye(K, dtype=torch.bool)
@@ -259,7 +258,7 @@ def test_one_window_for_all_sequences(chain: LinearChain, start: int) -> None:
     assert torch.equal(chain.window_log_probability(start, allowed), expected)
 
 
-@given(chains())
+@over(chains())
 def test_posterior_decode(chain: LinearChain) -> None:
     tags, right = chain.posterior_decode()
     for b in range(len(tags)):

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import example, given
+from hypothesis import example
 from torch import Tensor
 
 from chaincrf.crf import LinearChain
@@ -12,7 +12,7 @@ from chaincrf.errors import ArgumentError
 
 from . import oracle
 from .agreement import size
-from .strategies import chains
+from .strategies import chains, over
 
 
 def large(B: int = 3, T: int = 300, K: int = 7, forbid: float = 0.2, seed: int = 0) -> LinearChain:
@@ -31,7 +31,7 @@ def has_path(chain: LinearChain) -> Tensor:
     return chain.log_partition() > -torch.inf
 
 
-@given(chains())
+@over(chains())
 @example(large())
 def test_marginals_sum_to_one_at_each_token_and_agree_with_those_of_the_edges(chain: LinearChain) -> None:
     B, T, _ = chain.emissions.shape
@@ -49,7 +49,7 @@ def test_marginals_sum_to_one_at_each_token_and_agree_with_those_of_the_edges(ch
     torch.testing.assert_close(edges.sum(2)[moved], unary[:, 1:][moved], **bound)
 
 
-@given(chains())
+@over(chains())
 @example(large())
 def test_the_gradient_of_the_log_partition_is_the_marginals(chain: LinearChain) -> None:
     emissions = chain.emissions.clone().requires_grad_()
@@ -58,7 +58,7 @@ def test_the_gradient_of_the_log_partition_is_the_marginals(chain: LinearChain) 
     torch.testing.assert_close(gradient, chain.marginals(), rtol=0, atol=1e-13 * size(chain))
 
 
-@given(chains())
+@over(chains())
 @example(large())
 def test_the_best_path_scores_the_maximum_and_k_best_are_sorted_and_distinct(chain: LinearChain) -> None:
     best, score = chain.viterbi()
@@ -75,7 +75,7 @@ def test_the_best_path_scores_the_maximum_and_k_best_are_sorted_and_distinct(cha
     assert (score[has_path(chain)] <= chain.log_partition()[has_path(chain)] + 1e-12 * size(chain)).all()
 
 
-@given(chains())
+@over(chains())
 @example(large())
 def test_kl_divergence_is_zero_on_itself_and_never_negative(chain: LinearChain) -> None:
     flat = LinearChain(
@@ -87,7 +87,7 @@ def test_kl_divergence_is_zero_on_itself_and_never_negative(chain: LinearChain) 
     assert (chain.kl_divergence(flat) >= -1e-12 * size(chain)).all()
 
 
-@given(chains())
+@over(chains())
 @example(large())
 def test_window_probabilities_of_a_partition_sum_to_one(chain: LinearChain) -> None:
     """The pairs of tags of tokens 1 and 2 are disjoint and complete."""
@@ -104,7 +104,7 @@ def test_window_probabilities_of_a_partition_sum_to_one(chain: LinearChain) -> N
         torch.testing.assert_close(total, expected, rtol=0, atol=1e-12 * size(chain))
 
 
-@given(chains(forbid=(0.0,)))
+@over(chains(forbid=(0.0,)))
 @example(large())
 def test_with_zero_transitions_it_is_the_softmax(chain: LinearChain) -> None:
     B, T, K = chain.emissions.shape
@@ -197,7 +197,7 @@ def test_entropy_is_minus_the_mean_log_likelihood_of_samples_within_its_error() 
     assert (chain.entropy()[0] + likelihoods.mean()).abs() < 5 * error
 
 
-@given(chains(scales=("unit", "ties")))
+@over(chains(scales=("unit", "ties")))
 def test_samples_are_paths_and_repeat_with_the_generator(chain: LinearChain) -> None:
     samples = chain.sample(5, generator=torch.Generator().manual_seed(3))
     assert torch.equal(samples, chain.sample(5, generator=torch.Generator().manual_seed(3)))

@@ -98,3 +98,23 @@ def test_an_unreachable_tag_does_not_poison_the_gradient() -> None:
         (gradient,) = torch.autograd.grad(values.square().sum(), emissions)
         assert gradient.isfinite().all()
         assert (gradient[:, :, 2] == 0).all()
+
+
+def test_what_is_masked_may_be_anything() -> None:
+    """A multiplication by the mask would make NaN of it."""
+    mask = torch.tensor([[1, 0, 1, 0], [0, 0, 0, 0]]).bool()
+    clean = chain(2, 4, 3, mask)
+    leaf = torch.where(mask.unsqueeze(2), clean.emissions, torch.nan).requires_grad_()
+    moves = clean.transitions.expand(2, 3, 3, 3).clone()
+    moves[0, [0, 2]] = moves[1] = torch.nan
+    dirty = LinearChain(leaf, moves.requires_grad_(), mask=mask)
+    tags = torch.tensor([[0, 99, 2, -7], [5, 5, 5, 5]])
+    for name, arguments in {
+        "log_partition": (), "log_likelihood": (tags,), "score": (tags,), "token_log_likelihood": (tags,),
+        "marginals": (), "edge_marginals": (), "entropy": (),
+    }.items():  # fmt: skip
+        values = getattr(dirty, name)(*arguments)
+        torch.testing.assert_close(values, getattr(clean, name)(*arguments))
+        for gradient in torch.autograd.grad(values.sum(), [leaf, moves]):
+            assert gradient.isfinite().all()
+    assert torch.equal(dirty.viterbi()[0], clean.viterbi()[0])

@@ -136,5 +136,7 @@ def test_wrong_arguments() -> None:
         CRF(4, constraints_from_tags(TAGS, "BIO"))
     with pytest.raises(ArgumentError, match="constrain must be"):
         constraint_masks(K, None, "sometimes")
+    with pytest.raises(ArgumentError, match=r"emissions must be \(B, T, 5\), .* got \(1, 2, 4\)"):
+        CRF(K).decode(torch.zeros(1, 2, 4))
     with pytest.raises(ArgumentError, match="reduction must be"):
         reduce_loss(torch.zeros(2), CRF(K).chain(torch.zeros(2, 1, K)), "average")

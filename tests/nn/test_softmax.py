@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from chaincrf.crf import LinearChain
+from chaincrf.errors import ArgumentError
 from chaincrf.labels import constraints_from_tags, ill_formed_moves, scheme_tags
 from chaincrf.nn.crf import CRF
 from chaincrf.nn.softmax import Softmax
@@ -68,6 +69,16 @@ def test_constrained_in_training_too() -> None:
     )
     chain = LinearChain(emissions, transitions, start, end, mask)
     assert torch.equal(head(emissions, gold, mask, "none"), -chain.log_likelihood(gold))
+
+
+def test_what_is_masked_may_be_anything() -> None:
+    emissions, tags, mask = batch()
+    leaf = torch.where(mask.unsqueeze(2), emissions, torch.nan).requires_grad_()
+    loss = Softmax(K)(leaf, torch.where(mask, tags, 99), mask)
+    torch.testing.assert_close(loss, Softmax(K)(emissions, tags, mask))
+    assert torch.autograd.grad(loss, leaf)[0].isfinite().all()
+    with pytest.raises(ArgumentError, match=r"emissions must be \(B, T, 4\)"):
+        Softmax(4).decode(emissions)
 
 
 def test_has_no_parameters() -> None:

@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -45,12 +46,42 @@ def test_only_safe_files(folder):
 def test_a_model_is_replaced_and_nothing_else_is(bundle, folder, tmp_path):
     save_bundle(bundle, folder)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
-    other = tmp_path / "thesis"
-    other.mkdir()
-    (other / "chapter.txt").write_text("years of work")
-    with pytest.raises(ModelError, match="exists and is not a model folder"):
-        save_bundle(bundle, other)
-    assert (other / "chapter.txt").read_text() == "years of work"
+    (folder / "notes.txt").write_text("years of work")
+    with pytest.raises(
+        ModelError, match=r"expected an empty or new folder or a model to replace, found notes.txt"
+    ):
+        save_bundle(bundle, folder)
+    assert (folder / "notes.txt").read_text() == "years of work"
+    with pytest.raises(ModelError, match="expected a folder, found a file"):
+        save_bundle(bundle, folder / "notes.txt")
+    with pytest.raises(ModelError, match="cannot be written"):
+        save_bundle(bundle, folder / "notes.txt" / "model")
+
+
+def test_a_link_stays_a_link(bundle, folder, tmp_path):
+    (tmp_path / "latest").symlink_to(folder)
+    save_bundle(bundle, tmp_path / "latest")
+    assert (tmp_path / "latest").is_symlink()
+    assert load_bundle(tmp_path / "latest").config == bundle.config
+
+
+def test_all_files_can_be_read_by_the_same_people(folder):
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
+
+
+def test_a_failed_rename_brings_the_old_model_back(bundle, folder, monkeypatch):
+    rename, calls = Path.rename, []
+
+    def fail_second(self, target):
+        calls.append(self)
+        if len(calls) == 2:
+            raise OSError("interrupted")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail_second)
+    with pytest.raises(OSError, match="interrupted"):
+        save_bundle(bundle, folder)
+    assert load_bundle(folder).config == bundle.config
 
 
 def test_a_failed_save_leaves_the_old_model(bundle, folder, tmp_path, monkeypatch):
@@ -86,6 +117,11 @@ def change(folder, file, **values):
         (lambda f: change(f, "config.json", task="parse"), "config.json: task"),
         (lambda f: change(f, "config.json", code="import os"), "config.json: code: Extra inputs"),
         (lambda f: change(f, "config.json", scheme="XYZ"), "XYZ"),
+        (lambda f: change(f, "config.json", scheme=None), "task 'ner' does not go with scheme None"),
+        (
+            lambda f: change(f, "vocabulary.json", words=3),
+            "vocabulary.json: words: expected a list of strings",
+        ),
         (
             lambda f: change(f, "vocabulary.json", tags=["O"]),
             "config.json says num_tags = 9, vocabulary.json has 1",
@@ -93,7 +129,7 @@ def change(folder, file, **values):
         (lambda f: (f / "model.safetensors").write_bytes(b"junk"), "model.safetensors"),
         (
             lambda f: save_file({"a": torch.zeros(1)}, f / "model.safetensors"),
-            "(?s)model.safetensors: .*Missing key",
+            "model.safetensors: a: config.json says no such tensor",
         ),
     ],
 )
@@ -111,9 +147,17 @@ def test_sizes_are_bounded(folder):
         load_bundle(folder)
 
 
+def test_sizes_that_the_weights_do_not_have_are_refused_before_they_are_allocated(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["architecture"] |= {"hidden": 8192, "layers": 8}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=r"config\.json says"):
+        load_bundle(folder)
+
+
 def test_a_weight_of_another_shape(folder):
     state = load_file(folder / "model.safetensors")
     state["projection.bias"] = torch.zeros(3)
     save_file(state, folder / "model.safetensors")
-    with pytest.raises(ModelError, match=r"size mismatch for projection\.bias"):
+    with pytest.raises(ModelError, match=r"projection.bias: config.json says \[9\], the file has \[3\]"):
         load_bundle(folder)

@@ -4,24 +4,13 @@ import pytest
 
 from chaincrf import Sentence, Tagger, train
 from chaincrf.errors import ArgumentError
-from chaincrf.training import Recipe
-from corpora import piece, toy
+from corpora import SMALL, piece, toy
 
 
 @pytest.fixture(scope="module")
 def tagger(tmp_path_factory) -> Tagger:
     corpus = toy(tmp_path_factory.mktemp("data"))
-    recipe = Recipe(
-        vectors="none",
-        word_dim=16,
-        hidden=16,
-        epochs=12,
-        batch_size=4,
-        dropout=0.1,
-        learning_rate=0.02,
-        device="cpu",
-    )
-    return train(corpus, corpus, recipe)[0]
+    return train(corpus, corpus, SMALL)[0]
 
 
 def test_raw_text_keeps_its_places(tagger):
@@ -69,6 +58,24 @@ def test_batch_size_and_order_do_not_matter(tagger):
     order = random.Random(0).sample(range(60), 60)
     shuffled = [t.tags for t in tagger.tag_all([sentences[i] for i in order], batch_size=64)]
     assert shuffled == [expected[i] for i in order]
+
+
+def test_sizes_are_checked(tagger):
+    for sizes in ({"batch_size": 0}, {"chunk": 0}):
+        with pytest.raises(ArgumentError, match="expected at least 1"):
+            next(tagger.tag_all(["a"], **sizes))
+
+
+def test_a_chunk_of_one_answers_at_once(tagger):
+    pulled = []
+
+    def lines():
+        for line in ("Ann .", "Bob ."):
+            pulled.append(line)
+            yield line
+
+    next(tagger.tag_all(lines(), chunk=1))
+    assert pulled == ["Ann ."]
 
 
 def test_a_stream_is_read_piece_by_piece(tagger):

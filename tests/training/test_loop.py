@@ -3,23 +3,12 @@ import math
 import pytest
 import torch
 
-from chaincrf.errors import ChainCRFError
+from chaincrf.errors import ChainCRFError, ConfigError
+from chaincrf.nn import BiLSTMTagger
 from chaincrf.tagging import predict_tags
-from chaincrf.training import Recipe, build_model, fit, prepare
-from chaincrf.training.loop import _rate, dev_score
-from corpora import toy
-
-SMALL = Recipe(
-    vectors="none",
-    word_dim=16,
-    hidden=16,
-    char_filters=8,
-    epochs=15,
-    batch_size=4,
-    dropout=0.1,
-    learning_rate=0.02,
-    device="cpu",
-)
+from chaincrf.training import build_model, fit, prepare
+from chaincrf.training.loop import Epoch, Kept, _rate, dev_score
+from corpora import SMALL, toy
 
 
 def run(path, recipe=SMALL, **options):
@@ -53,7 +42,7 @@ def test_a_seed_gives_the_same_run(tmp_path):
 
 
 def test_every_decoder_keeps_its_own_best_epoch(tmp_path):
-    recipe = SMALL.model_copy(update={"head": "softmax", "epochs": 4, "patience": 10})
+    recipe = SMALL.model_copy(update={"head": "softmax", "epochs": 4})
     result, model, prepared = run(tmp_path, recipe, decoders={"free": False, "constrained": True})
     for name, way in (("free", False), ("constrained", True)):
         kept = result.kept[name]
@@ -69,7 +58,28 @@ def test_stops_when_development_stops_improving(tmp_path):
     recipe = SMALL.model_copy(update={"patience": 2, "epochs": 50})
     result, *_ = run(tmp_path, recipe)
     (kept,) = result.kept.values()
-    assert len(result.epochs) == kept.epoch + 2 < 50
+    assert len(result.epochs) == kept.epochs == kept.epoch + 2 < 50
+
+
+def test_a_decoder_watches_until_its_own_patience_ends():
+    model = BiLSTMTagger(num_words=3, num_tags=2, word_dim=2, hidden=2)
+    early, late = Kept(patience=2), Kept(patience=2)
+    for number, (first, second) in enumerate([(0.5, 0), (0.4, 0), (0.4, 0), (0.9, 0.7)], start=1):
+        epoch = Epoch(number, 1.0, {}, train_seconds=1.0)
+        early.watch(first, epoch, model)
+        late.watch(second, epoch, model)
+    assert (early.score, early.epoch, early.epochs, early.train_seconds) == (0.5, 1, 3, 3)
+    assert early.finished
+    assert (late.score, late.epoch, late.epochs) == (0.7, 4, 4), "zeros do not use the patience up"
+    assert not late.finished
+
+
+def test_a_device_that_is_not_there(tmp_path):
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match="device: expected one that this machine has, got 'cuda'"):
+            run(tmp_path, SMALL.model_copy(update={"device": "cuda"}))
+        with pytest.raises(ConfigError, match="precision: 16-mixed needs a GPU"):
+            run(tmp_path, SMALL.model_copy(update={"device": "auto", "precision": "16-mixed"}))
 
 
 def test_reports_every_step_and_epoch(tmp_path):

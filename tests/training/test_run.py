@@ -1,19 +1,7 @@
 import json
 
 from chaincrf import Tagger, train
-from chaincrf.training import Recipe
-from corpora import toy
-
-SMALL = Recipe(
-    vectors="none",
-    word_dim=16,
-    hidden=16,
-    epochs=12,
-    batch_size=4,
-    dropout=0.1,
-    learning_rate=0.02,
-    device="cpu",
-)
+from corpora import SMALL, toy
 
 
 def test_train_save_load_tag(tmp_path):

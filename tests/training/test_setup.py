@@ -63,8 +63,28 @@ def test_a_seed_decides_the_weights(tmp_path):
 def test_data_that_cannot_be_trained_on(tmp_path):
     (tmp_path / "o.tsv").write_text("a\tO\nb\tO\n\nc\tO\n")
     empty = read_corpus(tmp_path / "o.tsv", scheme="BIO")
-    with pytest.raises(DataError, match=r"o.tsv: expected spans to learn from, found only the tag O"):
+    with pytest.raises(DataError, match=r"o.tsv: expected spans, found only the tag O"):
         prepare(empty, empty, Recipe(vectors="none"))
     untagged = read_corpus(tmp_path / "o.tsv", tagged=False)
     with pytest.raises(DataError, match="expected tagged sentences"):
         prepare(untagged, untagged, Recipe(vectors="none"))
+
+
+def test_a_development_set_without_spans_cannot_select_an_epoch(tmp_path):
+    (tmp_path / "o.tsv").write_text("a\tO\n")
+    with pytest.raises(DataError, match=r"o.tsv: expected spans, found only the tag O"):
+        prepare(toy(tmp_path), read_corpus(tmp_path / "o.tsv", scheme="BIO"), Recipe(vectors="none"))
+
+
+def test_data_of_another_task():
+    corpus = piece("ewt-pos", "dev", 5)
+    with pytest.raises(
+        DataError, match=r"dev.conllu: expected data for the task 'ner', found it read for 'pos'"
+    ):
+        prepare(corpus, corpus, Recipe())
+
+
+def test_spans_that_a_scheme_cannot_write(tmp_path):
+    (tmp_path / "t.tsv").write_text("a\tO\n\nb\tB-X\nc\tB-X\n")
+    with pytest.raises(DataError, match=r"t.tsv: sentence 2: .*IO"):
+        in_scheme(read_corpus(tmp_path / "t.tsv", scheme="BIO"), "IO")

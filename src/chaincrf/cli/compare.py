@@ -22,7 +22,8 @@ def compare(
 
     Softmax, softmax with constrained decoding, CRF, and constrained CRF are trained with several seeds,
     paired, and compared by span F1 under each repair policy, invalid sequences, training time and tagging
-    speed. The report (HTML with a picture, JSON) is written to a folder.
+    speed. The report (HTML with a picture, JSON) is written to a folder. Ctrl-C ends early and reports the
+    seeds that are done.
 
     For example:
 
@@ -31,29 +32,38 @@ def compare(
     `chaincrf compare --train train.tsv --dev dev.tsv --test test.tsv --seeds 5 --scheme BIO`
     """
     from .. import compare as comparing
-    from .console import print_json, stdout, ticker, use_threads
+    from ..tagging import check_destination
+    from .console import note, print_json, stdout, ticker, use_threads
     from .files import read_splits
 
     use_threads(config.threads)
+    check_destination(config.out / "model")
     train, dev, test = read_splits(config)
     assert test is not None  # the configuration was validated
+    seeds = range(config.seed, config.seed + config.seeds)
     with ticker("accuracy" if config.task == "pos" else "F1") as shown:
-        result, tagger = comparing.compare(
-            train,
-            dev,
-            test,
-            config.recipe,
-            seeds=range(config.seed, config.seed + config.seeds),
-            on_run=shown.run,
-            on_step=shown.step,
-            on_epoch=shown.epoch,
-        )
+        try:
+            result, tagger = comparing.compare(
+                train,
+                dev,
+                test,
+                config.recipe,
+                seeds=seeds,
+                on_run=shown.run,
+                on_step=shown.step,
+                on_epoch=shown.epoch,
+            )
+        except KeyboardInterrupt:
+            note("interrupted before the first seed was done with all variants: nothing to report")
+            raise
+    if len(result.seeds) < len(seeds):
+        note(f"interrupted: the report covers {len(result.seeds)} of {len(seeds)} seeds")
     page = comparing.write_report(result, config.out)
     tagger.save(config.out / "model")
     if json:
         print_json(result.model_dump(mode="json"))
         return
     console = stdout()
-    console.print(comparing.text_report(result), markup=False)
-    console.print(f"the report: {page}", markup=False)
-    console.print(f"the best tagger by development score: {config.out / 'model'}", markup=False)
+    console.print(comparing.text_report(result))
+    console.print(f"the report: {page}")
+    console.print(f"the best tagger by development score: {config.out / 'model'}")

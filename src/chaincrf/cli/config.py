@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ..data.corpora import get_corpus
-from ..errors import ConfigError
+from ..errors import ArgumentError, ConfigError, LabelError
+from ..labels import get_scheme
 from ..training.recipe import Recipe
 
-__all__ = ["CompareConfig", "FormatConfig", "TrainConfig", "load_config"]
+__all__ = ["MAX_THREADS", "CompareConfig", "FormatConfig", "TrainConfig", "load_config"]
+
+MAX_THREADS = 1024
 
 _Config = TypeVar("_Config", bound=BaseModel)
 
@@ -40,6 +43,14 @@ class FormatConfig(BaseModel):
         default="raise", description="a malformed sentence ends the run, or is skipped and counted"
     )
 
+    @field_validator("input_scheme")
+    @classmethod
+    def _known_scheme(cls, name: str) -> str:
+        try:
+            return name if name == "auto" else get_scheme(name).name
+        except LabelError as error:
+            raise ValueError(str(error)) from None
+
 
 class _DataConfig(FormatConfig):
     corpus: str | None = Field(
@@ -54,7 +65,7 @@ class _DataConfig(FormatConfig):
     threads: int = Field(
         default=1,
         ge=1,
-        le=4096,
+        le=MAX_THREADS,
         description="CPU threads; with the default sizes a second one gains little, and loses much where "
         "its core is busy",
     )
@@ -63,9 +74,13 @@ class _DataConfig(FormatConfig):
     @classmethod
     def _task_of_the_corpus(cls, values: dict[str, Any]) -> dict[str, Any]:
         """A built-in corpus knows its task."""
-        if isinstance(values.get("corpus"), str) and "task" not in values:
-            return values | {"task": get_corpus(values["corpus"]).task}
-        return values
+        if not isinstance(values.get("corpus"), str):
+            return values
+        try:
+            task = get_corpus(values["corpus"]).task
+        except ArgumentError as error:
+            raise ValueError(f"--corpus: {str(error).removeprefix('name: ')}") from None
+        return {"task": task} | values
 
     @model_validator(mode="after")
     def _files_or_corpus(self) -> _DataConfig:
@@ -104,6 +119,8 @@ class CompareConfig(Recipe, _DataConfig):
     def _needs_test(self) -> CompareConfig:
         if self.corpus is None and self.test is None:
             raise ValueError("a comparison needs --test FILE, data that neither training nor selection saw")
+        if self.seed + self.seeds > 2**31:
+            raise ValueError(f"--seed: expected at most {2**31 - self.seeds} with {self.seeds} seeds")
         return self
 
 
@@ -123,6 +140,9 @@ def load_config(model: type[_Config], path: Path | None, options: Mapping[str, A
             values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"{path}: {error}") from None
+    switched = sorted(name for name, value in values.items() if isinstance(value, bool))
+    if switched:  # to Python, true is the number 1
+        raise ConfigError(f"{path}: {switched[0]}: expected a number or a text, got true or false")
     try:
         return model(**{**values, **options})
     except ValidationError as error:

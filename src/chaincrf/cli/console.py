@@ -19,17 +19,23 @@ __all__ = ["Ticker", "note", "print_json", "stderr", "stdout", "ticker", "use_th
 
 def stdout() -> Console:
     """The console for results."""
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    return _console(stderr=False)
 
 
 def stderr() -> Console:
     """The console for progress and findings."""
-    return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> Console:
+    # What we print is data: no markup, and no emoji for a ":100:" in the place of an error.
+    terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=not terminal)
 
 
 def note(message: str) -> None:
     """Say something that is not a result."""
-    stderr().print(message, markup=False)
+    stderr().print(message)
 
 
 def print_json(content: Any) -> None:
@@ -47,7 +53,7 @@ class Ticker:
 
     def title(self, text: str) -> None:
         """A new run begins."""
-        self._progress.console.print(text, markup=False)
+        self._progress.console.print(text)
         self._progress.reset(self._task, total=None, description=text)
 
     def run(self, title: str, seed: int, done: int, total: int) -> None:
@@ -65,8 +71,7 @@ class Ticker:
         )
         self._progress.console.print(
             f"  epoch {epoch.number:>3}  loss {epoch.loss:8.4f}  dev {self._metric} {scores}  "
-            f"({epoch.train_seconds:.1f} s)",
-            markup=False,
+            f"({epoch.train_seconds:.1f} s)"
         )
 
 

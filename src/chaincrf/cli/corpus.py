@@ -9,7 +9,10 @@ import typer
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="The corpora that come with the package.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="The corpora that come with the package.\n\nFor example: `chaincrf corpus export ncbi-disease data`",
+)
 
 
 @app.command("list")
@@ -34,7 +37,7 @@ def show(json: Annotated[bool, typer.Option("--json", help="print as JSON")] = F
         )
         return
     for corpus in corpora:
-        stdout().print(f"{corpus.name} ({corpus.task}): {corpus.title}; {corpus.licence}", markup=False)
+        stdout().print(f"{corpus.name} ({corpus.task}): {corpus.title}; {corpus.licence}")
 
 
 @app.command()
@@ -48,4 +51,4 @@ def export(
     from .console import stdout
 
     for path in export_corpus(name, folder, overwrite=overwrite):
-        stdout().print(str(path), markup=False)
+        stdout().print(str(path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..data import Corpus, get_corpus, hold_out, read_corpus
+from ..errors import DataError
 from .config import CompareConfig, FormatConfig, TrainConfig
 from .console import note
 
@@ -34,11 +35,24 @@ def read_splits(config: TrainConfig | CompareConfig) -> tuple[Corpus, Corpus, Co
         splits.update(get_corpus(config.corpus).splits)
     assert splits["train"] is not None  # the configuration was validated
     train = read_file(splits["train"], config, config.task)
+    config = config.model_copy(update={"format": train.report.format})
     dev, test = (
-        read_file(path, config, config.task, train.report.scheme) if path else None
+        _like(train, read_file(path, config, config.task, train.report.scheme)) if path else None
         for path in (splits["dev"], splits["test"])
     )
     if dev is None:
         train, dev = hold_out(train)
         note(f"no development data: the last {len(dev.sentences)} sentences of the training data serve")
     return train, dev, test
+
+
+def _like(train: Corpus, other: Corpus) -> Corpus:
+    """The other file, if its columns were not guessed to be others than those of the training data."""
+    columns = [{guess for guess in corpus.report.guessed if "_column=" in guess} for corpus in (train, other)]
+    if columns[0] != columns[1]:
+        raise DataError(
+            f"guessed {', '.join(sorted(columns[1]))}, but for {train.report.shown_path} "
+            f"{', '.join(sorted(columns[0]))}; say --token-column and --tag-column",
+            path=other.report.path,
+        )
+    return other

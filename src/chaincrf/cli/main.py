@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Annotated
@@ -50,6 +51,9 @@ app.add_typer(corpus.app, name="corpus")
 
 def main() -> None:
     """Run the command line: exit status 0, 1 (failure), 2 (usage) or 130 (interrupted)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")
     try:
         app(prog_name="chaincrf")
     except ConfigError as error:

@@ -38,7 +38,9 @@ def configured(model: type[BaseModel], **panels: type[BaseModel]) -> Callable[[C
             default=None,
             annotation=Annotated[
                 Path | None,
-                typer.Option(help="a TOML file with any of these options as keys (with _ for -)"),
+                typer.Option(
+                    help="a TOML file with these settings as keys (with _ for -); options win over it"
+                ),
             ],
         )
 

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ..errors import DataError
+from .config import MAX_THREADS
+
 if TYPE_CHECKING:
     from ..data import Sentence
     from ..tagging import TaggedSentence
@@ -29,9 +32,12 @@ def tag(
     ] = "text",
     json: Annotated[bool, typer.Option("--json", help="the same as --output-format jsonl")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="sentences in a batch: speed, not results")] = 64,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=MAX_THREADS, help="CPU threads")] = 1,
 ) -> None:
-    """Tag text, one sentence a line, as it streams through.
+    """Tag text, one sentence a line.
+
+    Files of any size stream through, some thousand sentences at a time; at a terminal every line is answered
+    at once.
 
     For example:
 
@@ -40,39 +46,45 @@ def tag(
     `chaincrf tag model sentences.txt --json > tagged.jsonl`
     """
     from ..tagging import Tagger
+    from ..tagging.tagger import CHUNK
     from .console import use_threads
 
     use_threads(threads)
     tagger = Tagger.load(model)
+    marked = tagger.bundle.config.scheme is not None
     form = "jsonl" if json else output_format
-    for tagged in tagger.tag_all(_sentences(file, input_format), batch_size=batch_size):
-        print(_render(tagged, form))  # noqa: T201
+    interactive = file == Path("-") and sys.stdin.isatty()
+    chunk = 1 if interactive else CHUNK
+    for tagged in tagger.tag_all(_sentences(file, input_format), batch_size=batch_size, chunk=chunk):
+        print(_render(tagged, form, marked), flush=interactive)  # noqa: T201
 
 
 def _sentences(file: Path, form: str) -> Iterator[str | Sentence]:
     from ..data import read_corpus
+    from ..data.readers.lines import open_lines
 
     if form != "text":
         yield from read_corpus(file, format=form, tagged=False).sentences
-    elif file == Path("-"):
-        yield from (line.rstrip("\r\n") for line in sys.stdin)
-    else:
-        with file.open(encoding="utf-8-sig") as lines:
-            yield from (line.rstrip("\r\n") for line in lines)
+        return
+    with open_lines(file, head=0) as lines:
+        for line in lines:
+            if line.problem:
+                raise line.problem
+            yield line.text
 
 
-def _render(tagged: TaggedSentence, form: str) -> str:
+def _render(tagged: TaggedSentence, form: str, marked: bool) -> str:
     from json import dumps
 
     if form == "jsonl":
         return dumps(tagged.to_json(), ensure_ascii=False)
+    rows = list(zip(tagged.sentence.tokens, tagged.tags, strict=True))
     if form == "conll":
-        rows = zip(tagged.sentence.tokens, tagged.tags, strict=True)
+        for token, _ in rows:
+            if set(token) & set("\t\r\n"):
+                raise DataError(f"the token {token!r} does not fit into a column; take --output-format jsonl")
         return "".join(f"{token}\t{name}\n" for token, name in rows)
-    if not tagged.spans and any(name != "O" for name in tagged.tags):
-        rows = zip(tagged.sentence.tokens, tagged.tags, strict=True)
-        return " ".join(f"{token}/{name}" for token, name in rows)
-    return _marked(tagged)
+    return _marked(tagged) if marked else " ".join(f"{token}/{name}" for token, name in rows)
 
 
 def _marked(tagged: TaggedSentence) -> str:

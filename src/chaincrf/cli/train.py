@@ -32,29 +32,33 @@ def train(
     `chaincrf train --corpus ncbi-disease --head softmax --out softmax-model`
     """
     from .. import training
+    from ..tagging import check_destination
     from .console import note, print_json, stdout, ticker, use_threads
     from .evaluate import measure, print_measure
     from .files import read_splits
 
     use_threads(config.threads)
+    check_destination(config.out)
     train_data, dev, test = read_splits(config)
     with ticker("accuracy" if config.task == "pos" else "F1") as shown:
         shown.title(f"training a BiLSTM with a {config.head} head, seed {config.seed}")
-        tagger, record = training.train(
-            train_data, dev, config.recipe, on_step=shown.step, on_epoch=shown.epoch
-        )
+        try:
+            tagger, record = training.train(
+                train_data, dev, config.recipe, on_step=shown.step, on_epoch=shown.epoch
+            )
+        except KeyboardInterrupt:
+            note("interrupted before the end of the first epoch: nothing to keep")
+            raise
     (kept,) = record.kept.values()
     tagger.save(config.out)
     how = "interrupted; " if record.interrupted else ""
-    note(
-        f"{how}kept epoch {kept.epoch} of {len(record.epochs)}, dev {100 * kept.score:.2f}, in {config.out}/"
-    )
+    note(f"{how}kept epoch {kept.epoch} of {kept.epochs}, dev {100 * kept.score:.2f}, in {config.out}/")
     result = {
         "model": str(config.out),
         "best_epoch": kept.epoch,
-        "epochs": len(record.epochs),
+        "epochs": kept.epochs,
         "dev_score": kept.score,
-        "train_seconds": record.train_seconds,
+        "train_seconds": kept.train_seconds,
     }
     if test is not None:
         result["test"] = measured = measure(tagger, test)
@@ -63,4 +67,4 @@ def train(
     if json:
         print_json(result)
     else:
-        stdout().print(f"next: chaincrf tag {config.out} TEXT.txt", markup=False)
+        stdout().print(f"next: chaincrf tag {config.out} TEXT.txt")

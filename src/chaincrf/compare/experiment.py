@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from statistics import median
 from typing import Any
 
 from .. import __version__
-from ..data.batching import EncodedSentences, encode
+from ..data.batching import encode
 from ..data.corpus import Corpus
-from ..data.sentence import Sentence
-from ..evaluation import SpanScores, evaluate_tags, invalid_sequences, token_accuracy
-from ..labels import REPAIRS, get_scheme, ill_formed_moves
+from ..errors import ArgumentError, DataError
+from ..evaluation import measure
+from ..labels import ill_formed_moves
 from ..nn import BiLSTMTagger
 from ..tagging import Tagger
 from ..tagging.predict import predict_tags
 from ..training import (
     Epoch,
-    Fit,
-    Prepared,
+    Kept,
     Recipe,
     build_model,
     environment,
@@ -64,107 +65,163 @@ def compare(
         What was measured, and the tagger with the best development score of all.
 
     Raises:
+        ArgumentError: if there is no seed, or one twice.
         DataError: if the data cannot be trained on.
+
+    After a keyboard interrupt the comparison covers the seeds that all variants were done with; before the
+    first such seed the interrupt is raised.
     """
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ArgumentError(f"seeds: expected distinct ones, at least one, got {list(seeds)}")
     recipe = recipe or Recipe()
-    prepared = prepare(train, dev, recipe)
-    test_sentences = in_scheme(test, prepared.scheme)
-    encoded = encode(test_sentences, prepared.vocabulary)
+    bench = _Bench(train, dev, test, recipe)
     variants = variants_for(recipe.task)
-    runs: dict[str, list[Run]] = {variant.name: [] for variant in variants}
-    first_tags: dict[str, list[list[str]]] = {}
-    best: tuple[float, Tagger] | None = None
-    plan = [(run, decoders, seed) for seed in seeds for run, decoders in runs_of(variants, recipe)]
-    for number, (run_recipe, decoders, seed) in enumerate(plan):
-        on_run(_run_title(decoders), seed, number, len(plan))
-        seeded = run_recipe.model_copy(update={"seed": seed})
-        model = build_model(prepared, seeded).model
-        ways = {variant.name: variant.constrained for variant in decoders}
-        record = fit(model, prepared, seeded, decoders=ways, on_step=on_step, on_epoch=on_epoch)
-        if record.interrupted:
-            raise KeyboardInterrupt
-        for variant in decoders:
-            run, tags = _measure(variant, seed, record, model, prepared, encoded, test_sentences)
-            runs[variant.name].append(run)
-            first_tags.setdefault(variant.name, tags)
-            if best is None or run.dev_score > best[0]:
-                said = seeded.model_copy(update={"constrain": variant.constrain})
-                bundle = build_model(prepared, said)
-                best = (
-                    run.dev_score,
-                    finished_tagger(bundle, said, record, record.kept[variant.name], train, dev),
-                )
-    assert best is not None  # there is at least one variant and one seed
+    plan = runs_of(variants, recipe)
+    rounds: list[dict[str, _Result]] = []
+    best: _Result | None = None
+    try:
+        for turn, seed in enumerate(seeds):
+            results: dict[str, _Result] = {}
+            for number, (run_recipe, decoders) in enumerate(plan, start=turn * len(plan)):
+                title = decoders[0].head if len(decoders) > 1 else decoders[0].title
+                on_run(title, seed, number, len(plan) * len(seeds))
+                seeded = Recipe.model_validate(run_recipe.model_dump() | {"seed": seed})
+                results |= bench.run(seeded, decoders, on_step, on_epoch)
+            rounds.append(results)
+            best = max(filter(None, (best, *results.values())), key=lambda result: result.kept.score)
+            for result in results.values():
+                if result is not best:
+                    result.kept.state = {}  # one model is kept, not all
+    except KeyboardInterrupt:
+        if not rounds:
+            raise
+    assert best is not None  # there is at least one seed
     comparison = Comparison(
         chaincrf_version=__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         task=recipe.task,
         corpus=[_summary("train", train), _summary("dev", dev), _summary("test", test)],
-        scheme=prepared.scheme,
-        tags=list(prepared.vocabulary.tags),
-        seeds=list(seeds),
+        scheme=bench.prepared.scheme,
+        tags=list(bench.prepared.vocabulary.tags),
+        seeds=list(seeds)[: len(rounds)],
         recipe=recipe.model_dump(mode="json", exclude={"head", "constrain", "seed"}),
         environment=environment(),
         variants=[
-            VariantResult(name=v.name, title=v.title, description=v.description, runs=runs[v.name])
-            for v in variants
+            VariantResult(
+                name=variant.name,
+                title=variant.title,
+                description=variant.description,
+                runs=[results[variant.name].run for results in rounds],
+            )
+            for variant in variants
         ],
-        example=_examples(test_sentences, first_tags, prepared.scheme),
+        example=bench.examples({name: result.tags for name, result in rounds[0].items()}),
     )
-    return comparison, best[1]
+    return comparison, bench.tagger(best)
 
 
-def _run_title(decoders: Sequence[Variant]) -> str:
-    return decoders[0].head if len(decoders) > 1 else decoders[0].title
+@dataclass(frozen=True)
+class _Result:
+    """One variant, trained with one seed."""
+
+    recipe: Recipe
+    kept: Kept
+    run: Run
+    tags: list[list[str]]
 
 
-def _measure(
-    variant: Variant,
-    seed: int,
-    record: Fit,
-    model: BiLSTMTagger,
-    prepared: Prepared,
-    encoded: EncodedSentences,
-    sentences: Sequence[Sentence],
-) -> tuple[Run, list[list[str]]]:
-    kept = record.kept[variant.name]
-    model.load_state_dict(kept.state)
-    vocabulary = prepared.vocabulary
-    start = time.perf_counter()
-    (tags,) = predict_tags(model, encoded, vocabulary.tags, constrained=[variant.constrained])
-    seconds = time.perf_counter() - start
-    gold = [sentence.tags or () for sentence in sentences]
-    if prepared.scheme is None:
-        accuracy = token_accuracy(gold, tags)
-        scores, per_label = {"accuracy": accuracy.accuracy}, accuracy.per_tag
-        invalid = (0, 0, 0)
-    else:
-        by_repair: dict[str, SpanScores] = {
-            repair: evaluate_tags(gold, tags, prepared.scheme, repair) for repair in REPAIRS
-        }
-        scores = {repair: score.overall.f1 for repair, score in by_repair.items()}
-        per_label = by_repair[REPAIRS[0]].per_label
-        rate = invalid_sequences(tags, prepared.scheme)
-        invalid = (rate.invalid_sentences, rate.moves, rate.invalid_moves)
-    run = Run(
-        seed=seed,
-        dev_score=kept.score,
-        test_scores=scores,
-        labels=[
-            LabelScore(label=label, correct=score.correct, predicted=score.predicted, gold=score.gold)
-            for label, score in sorted(per_label.items())
-        ],
-        sentences=len(sentences),
-        invalid_sentences=invalid[0],
-        moves=invalid[1],
-        invalid_moves=invalid[2],
-        epochs=len(record.epochs),
-        best_epoch=kept.epoch,
-        train_seconds=record.train_seconds,
-        train_tokens_per_second=prepared.train.num_tokens * len(record.epochs) / record.train_seconds,
-        tag_tokens_per_second=encoded.num_tokens / seconds,
-    )
-    return run, tags
+class _Bench:
+    """What all runs share: the data, encoded once."""
+
+    def __init__(self, train: Corpus, dev: Corpus, test: Corpus, recipe: Recipe) -> None:
+        self.train, self.dev = train, dev
+        self.prepared = prepare(train, dev, recipe)
+        self.sentences = in_scheme(test, self.prepared.scheme)
+        if not self.sentences or any(sentence.tags is None for sentence in self.sentences):
+            raise DataError("expected tagged sentences to test on", path=test.report.path)
+        self.gold = [sentence.tags or () for sentence in self.sentences]
+        self.encoded = encode(self.sentences, self.prepared.vocabulary)
+
+    def run(
+        self,
+        recipe: Recipe,
+        decoders: Sequence[Variant],
+        on_step: Callable[[int, int], None],
+        on_epoch: Callable[[Epoch], None],
+    ) -> dict[str, _Result]:
+        """Train one model, and measure every variant that decodes it."""
+        model = build_model(self.prepared, recipe).model
+        ways = {variant.name: variant.constrained for variant in decoders}
+        record = fit(model, self.prepared, recipe, decoders=ways, on_step=on_step, on_epoch=on_epoch)
+        if record.interrupted:
+            raise KeyboardInterrupt
+        results = {}
+        for variant in decoders:
+            kept = record.kept[variant.name]
+            model.load_state_dict(kept.state)
+            tags, speed = self._tag(model, variant)
+            said = recipe.model_copy(update={"constrain": variant.constrain})
+            results[variant.name] = _Result(said, kept, self._measure(recipe.seed, kept, tags, speed), tags)
+        return results
+
+    def _tag(self, model: BiLSTMTagger, variant: Variant) -> tuple[list[list[str]], float]:
+        """The test data's tags, and tokens tagged a second: the median of three passes after a first one."""
+        tags: list[list[str]] = []
+        seconds = []
+        for _ in range(4):
+            start = time.perf_counter()
+            (tags,) = predict_tags(
+                model, self.encoded, self.prepared.vocabulary.tags, constrained=[variant.constrained]
+            )
+            seconds.append(time.perf_counter() - start)
+        return tags, self.encoded.num_tokens / median(seconds[1:])
+
+    def _measure(self, seed: int, kept: Kept, tags: list[list[str]], speed: float) -> Run:
+        found = measure(self.gold, tags, self.prepared.scheme)
+        return Run(
+            seed=seed,
+            dev_score=kept.score,
+            test_scores=found.scores,
+            labels=[
+                LabelScore(label=label, correct=score.correct, predicted=score.predicted, gold=score.gold)
+                for label, score in found.per_label.items()
+            ],
+            sentences=len(self.sentences),
+            invalid_sentences=found.invalid.invalid_sentences if found.invalid else 0,
+            moves=found.invalid.moves if found.invalid else 0,
+            invalid_moves=found.invalid.invalid_moves if found.invalid else 0,
+            epochs=kept.epochs,
+            best_epoch=kept.epoch,
+            train_seconds=kept.train_seconds,
+            train_tokens_per_second=self.prepared.train.num_tokens * kept.epochs / kept.train_seconds,
+            tag_tokens_per_second=speed,
+        )
+
+    def examples(self, tags: dict[str, list[list[str]]]) -> list[dict[str, Any]]:
+        """The first short sentences on which the variants do not agree."""
+        scheme = self.prepared.scheme
+        found = []
+        for number, sentence in enumerate(self.sentences):
+            said = {name: results[number] for name, results in tags.items()}
+            if len({tuple(path) for path in said.values()}) == 1 or len(sentence.tokens) > 40:
+                continue
+            invalid = {name: ill_formed_moves(path, scheme) if scheme else [] for name, path in said.items()}
+            found.append(
+                {
+                    "tokens": list(sentence.tokens),
+                    "gold": list(sentence.tags or ()),
+                    "tags": said,
+                    "invalid": invalid,
+                }
+            )
+            if len(found) == _EXAMPLES:
+                break
+        return found
+
+    def tagger(self, result: _Result) -> Tagger:
+        """The model of a result, ready to tag."""
+        bundle = build_model(self.prepared, result.recipe)
+        return finished_tagger(bundle, result.recipe, result.kept, self.train, self.dev)
 
 
 def _summary(split: str, corpus: Corpus) -> CorpusSummary:
@@ -178,28 +235,3 @@ def _summary(split: str, corpus: Corpus) -> CorpusSummary:
         spans=None if report.scheme is None else sum(report.labels.values()),
         repaired_sentences=report.repaired_sentences,
     )
-
-
-def _examples(
-    sentences: Sequence[Sentence], tags: dict[str, list[list[str]]], scheme: str | None
-) -> list[dict[str, Any]]:
-    """The first short sentences on which the variants (of the first seed) do not agree."""
-    found = []
-    for number, sentence in enumerate(sentences):
-        said = {name: results[number] for name, results in tags.items()}
-        if len({tuple(path) for path in said.values()}) == 1 or len(sentence.tokens) > 40:
-            continue
-        invalid = {
-            name: ill_formed_moves(path, get_scheme(scheme)) if scheme else [] for name, path in said.items()
-        }
-        found.append(
-            {
-                "tokens": list(sentence.tokens),
-                "gold": list(sentence.tags or ()),
-                "tags": said,
-                "invalid": invalid,
-            }
-        )
-        if len(found) == _EXAMPLES:
-            break
-    return found

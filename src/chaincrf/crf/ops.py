@@ -1,9 +1,9 @@
 """The hot quantities as PyTorch operators, ``torch.ops.chaincrf.*``; the device picks the kernel.
 
-Each operator takes the potentials as they are (gaps in the mask included) in float32 or float64, and computes
-in float64. Next to its value the loss returns its gradient, since one forward-backward gives both: these
-further outputs are saved for the backward pass and carry no graph of their own. Where a second derivative is
-wanted, the backward pass computes them again through the reference, which has one.
+Each operator takes the potentials as they are (gaps in the mask included), all in float32 or all in float64,
+and computes in float64. Next to its value the loss returns its gradient, since one forward-backward gives
+both: these further outputs are saved for the backward pass and carry no graph of their own. Where a second
+derivative is wanted, the backward pass computes them again through the reference, which has one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .reference.viterbi import viterbi as reference_viterbi
 
 __all__ = ["log_partition", "negative_log_likelihood", "viterbi"]
 
-# Library.define costs 8 microseconds a call, 44 with the backward pass; custom_op 11 and 51 (one CPU core).
+# Library.define: each call is measurably cheaper than through custom_op, with and without a gradient.
 _CHAIN = "Tensor emissions, Tensor transitions, Tensor start, Tensor end, Tensor? mask"
 _COUNTS = "Tensor, Tensor, Tensor, Tensor"
 _library = torch.library.Library("chaincrf", "DEF")
@@ -121,9 +121,8 @@ def _fake_with_counts(emissions: Tensor, transitions: Tensor, *_: Tensor | None)
 
 
 def _fake_viterbi(emissions: Tensor, *_: Tensor | None) -> tuple[Tensor, Tensor]:
-    return emissions.new_empty(emissions.shape[:2], dtype=torch.int64), emissions.new_empty(
-        emissions.shape[0]
-    )
+    B, T, _K = emissions.shape
+    return emissions.new_empty(B, T, dtype=torch.int64), emissions.new_empty(B)
 
 
 # The gradient: what was saved, or the reference once more where it must itself be differentiable.
@@ -160,19 +159,19 @@ def _vmap(operator: Any) -> Callable[..., tuple[Any, Any]]:
         size = info.batch_size
         batched = [d is not None for d in in_dims]
         inputs = tuple(x.movedim(d, 0) if d is not None else x for x, d in zip(inputs, in_dims, strict=True))
-        if not any(batched[1:4]) and inputs[1].dim() == 2:
-            flat = list(inputs)
-            for n in (0, *range(4, len(inputs))):  # emissions, mask, tags: those with a row a sequence
-                if inputs[n] is not None:
-                    flat[n] = (inputs[n] if batched[n] else inputs[n].expand(size, *inputs[n].shape)).flatten(
-                        0, 1
-                    )
-            outputs = tuple(x.unflatten(0, (size, -1)) for x in operator(*flat))
+        emissions, *parameters = inputs[:4]
+        rows = (emissions, *inputs[4:])  # what has a row for each sequence
+        if not any(batched[1:4]) and parameters[0].dim() == 2:
+            wide = (
+                x if x is None or is_batched else x.expand(size, *x.shape)
+                for x, is_batched in zip(rows, (batched[0], *batched[4:]), strict=True)
+            )
+            emissions, *others = (x if x is None else x.flatten(0, 1) for x in wide)
+            outputs = operator(emissions, *parameters, *others)
+            outputs = tuple(x.unflatten(0, (size, -1)) for x in outputs)
         else:
-            each = [
-                operator(*(x[i] if is_batched else x for x, is_batched in zip(inputs, batched, strict=True)))
-                for i in range(size)
-            ]
+            picked = list(zip(inputs, batched, strict=True))
+            each = [operator(*(x[n] if is_batched else x for x, is_batched in picked)) for n in range(size)]
             outputs = tuple(map(torch.stack, zip(*each, strict=True)))
         return outputs, (0,) * len(outputs)
 

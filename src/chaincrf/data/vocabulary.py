@@ -49,16 +49,15 @@ class Vocabulary:
     _tag_index: Mapping[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for kind in ("word", "char", "tag"):
-            items: tuple[str, ...] = getattr(self, kind + "s")
-            index = {item: i for i, item in enumerate(items)}
+        # The reserved entries have no spelling: a token that looks like one is a word like any other.
+        for name, first in (("words", len(_RESERVED)), ("chars", len(_RESERVED)), ("tags", 0)):
+            items: tuple[str, ...] = getattr(self, name)[first:]
+            index = {item: i for i, item in enumerate(items, start=first)}
             if len(index) != len(items):
-                raise ModelError(f"vocabulary: {kind}s must be distinct, {len(items) - len(index)} repeat")
-            object.__setattr__(self, f"_{kind}_index", index)
+                raise ModelError(f"{name}: expected distinct ones, {len(items) - len(index)} repeat")
+            object.__setattr__(self, f"_{name.removesuffix('s')}_index", index)
         if not 2 <= self.num_trained <= len(self.words):
-            raise ModelError(
-                f"vocabulary: num_trained must be in [2, {len(self.words)}], got {self.num_trained}"
-            )
+            raise ModelError(f"num_trained: expected 2 to {len(self.words)}, got {self.num_trained}")
 
     @classmethod
     def build(
@@ -134,16 +133,16 @@ class Vocabulary:
             ModelError: if a part is missing or of another type.
         """
         if not isinstance(content, dict):
-            raise ModelError(f"vocabulary: expected a JSON object, got {type(content).__name__}")
+            raise ModelError(f"expected a JSON object, got {type(content).__name__}")
         lists = {}
         for name in ("words", "chars", "tags"):
             items = content.get(name)
             if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-                raise ModelError(f"vocabulary: {name!r} must be a list of strings")
+                raise ModelError(f"{name}: expected a list of strings")
             lists[name] = items
         num_trained = content.get("num_trained")
-        if not isinstance(num_trained, int):
-            raise ModelError(f"vocabulary: 'num_trained' must be an integer, got {num_trained!r}")
+        if type(num_trained) is not int:
+            raise ModelError(f"num_trained: expected an integer, got {num_trained!r}")
         return cls(
             words=(*_RESERVED, *lists["words"]),
             chars=(*_RESERVED, *lists["chars"]),

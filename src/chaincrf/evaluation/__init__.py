@@ -1,5 +1,6 @@
 """How good a tagging is: entity F1, token accuracy, invalid sequences."""
 
+from .measure import Measurement, measure
 from .span_f1 import (
     Accuracy,
     InvalidRate,
@@ -14,10 +15,12 @@ from .span_f1 import (
 __all__ = [
     "Accuracy",
     "InvalidRate",
+    "Measurement",
     "Score",
     "SpanScores",
     "evaluate_tags",
     "invalid_sequences",
+    "measure",
     "span_scores",
     "token_accuracy",
 ]

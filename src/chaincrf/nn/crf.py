@@ -13,7 +13,7 @@ from ..crf.chain import LinearChain
 from ..errors import ArgumentError
 from ..labels import Constraints, Scheme, constraints_from_tags, scheme_tags
 
-__all__ = ["CRF", "Reduction", "constraint_masks", "reduce_loss"]
+__all__ = ["CRF", "Reduction", "check_num_tags", "constraint_masks", "reduce_loss"]
 
 Reduction = Literal["mean", "sum", "token_mean", "none"]
 
@@ -105,6 +105,7 @@ class CRF(nn.Module):
             mask: True where a token counts, gaps anywhere; None: all count.
             constrained: keep to the constraints or not; None: as ``constrain`` says for the loss.
         """
+        check_num_tags(emissions, self.num_tags)
         start, transitions, end = self.start_transitions, self.transitions, self.end_transitions
         if constrained is None:
             constrained = self.constrain == "always"
@@ -153,6 +154,21 @@ class CRF(nn.Module):
         """
         constrained = constrained is None or constrained
         return self.chain(emissions, mask, constrained=constrained).viterbi()[0]
+
+
+def check_num_tags(emissions: Float[Tensor, "B T K"], num_tags: int) -> None:
+    """Check that the emissions have a score for each tag.
+
+    Args:
+        emissions: scores of the tags.
+        num_tags: number of tags that there must be.
+
+    Raises:
+        ArgumentError: there is another number.
+    """
+    if emissions.shape[-1] != num_tags:
+        shape = tuple(emissions.shape)
+        raise ArgumentError(f"emissions must be (B, T, {num_tags}), a score for each tag, got {shape}")
 
 
 def constraint_masks(

@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from ..crf.chain import LinearChain
 from ..labels import Constraints, Scheme, constraints_from_tags, scheme_tags
-from .crf import Reduction, constraint_masks, reduce_loss
+from .crf import Reduction, check_num_tags, constraint_masks, reduce_loss
 
 __all__ = ["Softmax"]
 
@@ -87,6 +87,7 @@ class Softmax(nn.Module):
             mask: True where a token counts, gaps anywhere; None: all count.
             constrained: keep to the constraints or not; None: as ``constrain`` says for the loss.
         """
+        check_num_tags(emissions, self.num_tags)
         if self._keeps(constrained, self.constrain == "always"):
             return LinearChain(
                 emissions, self.transitions, self.start_transitions, self.end_transitions, mask
@@ -115,8 +116,10 @@ class Softmax(nn.Module):
         if self._keeps(None, self.constrain == "always"):
             loss = -chain.log_likelihood(tags, weights)
         else:
-            gold = tags if mask is None else torch.where(mask, tags, -100)
-            loss = F.cross_entropy(chain.emissions.transpose(1, 2), gold, reduction="none")
+            scores, gold = chain.emissions.transpose(1, 2), tags
+            if mask is not None:
+                scores, gold = torch.where(mask.unsqueeze(1), scores, 0.0), torch.where(mask, tags, -100)
+            loss = F.cross_entropy(scores, gold, reduction="none")
             if weights is not None:
                 loss = loss * (weights if weights.dim() == 2 else weights.unsqueeze(1))
             loss = loss.sum(1)
@@ -138,7 +141,7 @@ class Softmax(nn.Module):
         """
         if self._keeps(constrained, True):
             return self.chain(emissions, mask, constrained=True).viterbi()[0]
-        tags = emissions.argmax(2)
+        tags = self.chain(emissions, mask, constrained=False).emissions.argmax(2)
         return tags if mask is None else torch.where(mask, tags, -1)
 
     def _keeps(self, constrained: bool | None, default: bool) -> bool:

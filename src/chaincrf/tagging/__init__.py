@@ -1,6 +1,6 @@
 """Trained taggers: on disk, and at work."""
 
-from .bundle import Architecture, Bundle, ModelConfig, load_bundle, save_bundle
+from .bundle import Architecture, Bundle, ModelConfig, check_destination, load_bundle, save_bundle
 from .predict import predict_tags
 from .tagger import TaggedSentence, TaggedSpan, Tagger
 
@@ -11,6 +11,7 @@ __all__ = [
     "TaggedSentence",
     "TaggedSpan",
     "Tagger",
+    "check_destination",
     "load_bundle",
     "predict_tags",
     "save_bundle",

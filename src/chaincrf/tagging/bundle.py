@@ -6,25 +6,28 @@ Nothing in the folder is code and nothing is unpickled: reading a model of unkno
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from .. import __version__
 from ..data.vocabulary import Vocabulary
-from ..errors import LabelError, ModelError
+from ..errors import ArgumentError, LabelError, ModelError
 from ..labels import constraints_from_tags
 from ..nn import BiLSTMTagger
 
-__all__ = ["Architecture", "Bundle", "ModelConfig", "load_bundle", "save_bundle"]
+__all__ = ["Architecture", "Bundle", "ModelConfig", "check_destination", "load_bundle", "save_bundle"]
 
 _FILES = ("config.json", "model.safetensors", "vocabulary.json")
+_MAX_CONFIG = 2**24
+_MAX_VOCABULARY = 2**31
 
 
 class _Record(BaseModel):
@@ -35,7 +38,7 @@ class Architecture(_Record):
     """The arguments of :class:`chaincrf.nn.BiLSTMTagger`, bounded: a file may not ask for any size."""
 
     num_words: int = Field(ge=2, le=50_000_000)
-    num_tags: int = Field(ge=1, le=100_000)
+    num_tags: int = Field(ge=1, le=5_000)
     num_chars: int = Field(ge=0, le=1_200_000)
     num_trained: int = Field(ge=2, le=50_000_000)
     word_dim: int = Field(ge=1, le=4096)
@@ -63,6 +66,12 @@ class ModelConfig(_Record):
         default_factory=dict, description="recipe, data hashes, versions and scores: for people"
     )
 
+    @model_validator(mode="after")
+    def _task_and_scheme(self) -> ModelConfig:
+        if (self.task == "ner") != (self.scheme is not None):
+            raise ValueError(f"task {self.task!r} does not go with scheme {self.scheme!r}")
+        return self
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -82,28 +91,60 @@ class Bundle:
         return cls(model, vocabulary, config)
 
 
+def check_destination(folder: Path) -> Path:
+    """Make sure that a model folder can be written here; best asked before hours of training.
+
+    Returns:
+        The place, absolute and with symbolic links followed.
+
+    Raises:
+        ModelError: if the place holds something else than a model, or cannot be written.
+    """
+    folder = Path(folder).resolve()
+    if folder.is_dir():
+        names = {path.name for path in folder.iterdir()}
+        if names and names != set(_FILES):
+            found = ", ".join(sorted(names - set(_FILES))[:3]) or "half a model"
+            raise ModelError(
+                f"{folder}: expected an empty or new folder or a model to replace, found {found}"
+            )
+    elif folder.exists():
+        raise ModelError(f"{folder}: expected a folder, found a file")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent):
+            pass
+    except OSError as error:
+        raise ModelError(f"{folder}: cannot be written: {error}") from None
+    return folder
+
+
 def save_bundle(bundle: Bundle, folder: Path) -> None:
     """Write a model folder, whole or not at all.
 
     It is written beside its place and renamed; a model that was there before is replaced.
 
     Raises:
-        ModelError: if the place is taken by something that is not a model folder.
+        ModelError: if the place holds something else than a model, or cannot be written.
+        OSError: if the disk is full.
     """
-    folder = Path(folder)
-    if folder.exists() and not _replaceable(folder):
-        raise ModelError(f"{folder}: exists and is not a model folder; choose another place")
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder = check_destination(folder)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
         new, old = Path(temporary) / "new", Path(temporary) / "old"
         new.mkdir()
-        state = {name: tensor.contiguous() for name, tensor in bundle.model.state_dict().items()}
-        save_file(state, new / "model.safetensors", metadata={"format": "pt"})
         _write_json(new / "config.json", bundle.config.model_dump(mode="json"))
         _write_json(new / "vocabulary.json", bundle.vocabulary.to_json())
+        state = {name: tensor.contiguous() for name, tensor in bundle.model.state_dict().items()}
+        save_file(state, new / "model.safetensors", metadata={"format": "pt"})
+        shutil.copymode(new / "config.json", new / "model.safetensors")  # safetensors keeps it from others
         if folder.exists():
             folder.rename(old)
-        new.rename(folder)
+        try:
+            new.rename(folder)
+        except BaseException:
+            if old.exists():
+                old.rename(folder)
+            raise
 
 
 def load_bundle(folder: Path, device: torch.device | str = "cpu") -> Bundle:
@@ -116,31 +157,54 @@ def load_bundle(folder: Path, device: torch.device | str = "cpu") -> Bundle:
     missing = [name for name in _FILES if not (folder / name).is_file()]
     if missing:
         raise ModelError(f"{folder}: not a model folder, {' and '.join(missing)} missing")
-    content = _read_json(folder / "config.json")
+    config = _read_config(folder / "config.json")
+    try:
+        vocabulary = Vocabulary.from_json(_read_json(folder / "vocabulary.json", _MAX_VOCABULARY))
+    except ModelError as error:
+        raise ModelError(f"{folder / 'vocabulary.json'}: {error}") from None
+    _check_sizes(config.architecture, vocabulary, folder)
+    weights = folder / "model.safetensors"
+    try:
+        _check_shapes(config.architecture, weights)
+        bundle = Bundle.build(config, vocabulary)
+        bundle.model.load_state_dict(load_file(weights))
+    except LabelError as error:
+        raise ModelError(f"{folder / 'vocabulary.json'}: {error}") from None
+    except (SafetensorError, RuntimeError) as error:
+        raise ModelError(f"{weights}: {error}") from None
+    try:
+        bundle.model.to(device).eval()
+    except (RuntimeError, AssertionError) as error:
+        raise ArgumentError(f"device: expected one that this machine has, got {device!r}: {error}") from None
+    return bundle
+
+
+def _read_config(path: Path) -> ModelConfig:
+    content = _read_json(path, _MAX_CONFIG)
     version = content.get("format_version") if isinstance(content, dict) else None
     if isinstance(version, int) and version > 1:
         raise ModelError(
-            f"{folder / 'config.json'}: format version {version} is newer than this chaincrf "
-            f"({__version__}) knows"
+            f"{path}: format version {version} is newer than this chaincrf ({__version__}) knows"
         )
     try:
-        config = ModelConfig.model_validate(content)
+        return ModelConfig.model_validate(content)
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(map(str, problem["loc"])) or "config"
-        raise ModelError(f"{folder / 'config.json'}: {place}: {problem['msg']}") from None
-    vocabulary = Vocabulary.from_json(_read_json(folder / "vocabulary.json"))
-    _check_sizes(config.architecture, vocabulary, folder)
-    try:
-        state = load_file(folder / "model.safetensors", device=str(device))
-        bundle = Bundle.build(config, vocabulary)
-        bundle.model.load_state_dict(state)
-    except LabelError as error:
-        raise ModelError(f"{folder / 'config.json'}: {error}") from None
-    except (SafetensorError, RuntimeError) as error:
-        raise ModelError(f"{folder / 'model.safetensors'}: {error}") from None
-    bundle.model.to(device).eval()
-    return bundle
+        raise ModelError(f"{path}: {place}: {problem['msg'].removeprefix('Value error, ')}") from None
+
+
+def _check_shapes(architecture: Architecture, weights: Path) -> None:
+    """Compare the shapes of a file with those of an architecture before a byte is allocated for either."""
+    with torch.device("meta"):
+        model = BiLSTMTagger(**architecture.model_dump())
+    wanted = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+    with safe_open(weights, framework="pt") as file:
+        found = {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    for name in sorted(wanted.keys() | found.keys()):
+        said, there = wanted.get(name, "no such tensor"), found.get(name, "no such tensor")
+        if said != there:
+            raise ModelError(f"{weights}: {name}: config.json says {said}, the file has {there}")
 
 
 def _check_sizes(architecture: Architecture, vocabulary: Vocabulary, folder: Path) -> None:
@@ -155,17 +219,13 @@ def _check_sizes(architecture: Architecture, vocabulary: Vocabulary, folder: Pat
             raise ModelError(f"{folder}: config.json says {name} = {said}, vocabulary.json has {found}")
 
 
-def _replaceable(folder: Path) -> bool:
-    return folder.is_dir() and (
-        not any(folder.iterdir()) or all((folder / name).is_file() for name in _FILES)
-    )
-
-
 def _write_json(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
-def _read_json(path: Path) -> Any:
+def _read_json(path: Path, limit: int) -> Any:
+    if path.stat().st_size > limit:
+        raise ModelError(f"{path}: expected at most {limit:,} bytes, found {path.stat().st_size:,}")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:

@@ -18,9 +18,10 @@ from ..labels import tags_to_spans
 from .bundle import Bundle, load_bundle, save_bundle
 from .predict import predict_tags
 
-__all__ = ["TaggedSentence", "TaggedSpan", "Tagger"]
+__all__ = ["CHUNK", "TaggedSentence", "TaggedSpan", "Tagger"]
 
-_CHUNK = 2048  # sentences read ahead: enough to fill batches of equal length, little memory
+CHUNK = 2048
+"""Sentences read ahead: enough to fill batches of equal length, little memory."""
 
 
 @dataclass(frozen=True)
@@ -96,15 +97,25 @@ class Tagger:
         return next(self.tag_all([text]))
 
     def tag_all(
-        self, texts: Iterable[str | Sequence[str] | Sentence], *, batch_size: int = 64
+        self, texts: Iterable[str | Sequence[str] | Sentence], *, batch_size: int = 64, chunk: int = CHUNK
     ) -> Iterator[TaggedSentence]:
         """Tag a stream of sentences of any length, in its order.
 
-        A sentence's result does not depend on the others: the batch size changes the speed alone.
+        A sentence's result does not depend on the others: the sizes change the speed alone.
+
+        Args:
+            texts: raw texts, lists of tokens, or Sentences.
+            batch_size: sentences computed together.
+            chunk: sentences read before the first is answered; those of like length are batched.
+
+        Raises:
+            ArgumentError: if a size is below 1, or something is no text.
         """
+        if batch_size < 1 or chunk < 1:
+            raise ArgumentError(f"batch_size, chunk: expected at least 1, got {batch_size} and {chunk}")
         sentences = map(_to_sentence, texts)
-        while chunk := list(islice(sentences, _CHUNK)):
-            for sentence, tags in zip(chunk, self.tag_sentences(chunk, batch_size=batch_size), strict=True):
+        while ahead := list(islice(sentences, chunk)):
+            for sentence, tags in zip(ahead, self.tag_sentences(ahead, batch_size=batch_size), strict=True):
                 yield TaggedSentence(sentence, tuple(tags), self._spans(sentence, tags))
 
     def tag_sentences(self, sentences: Sequence[Sentence], *, batch_size: int = 64) -> list[list[str]]:

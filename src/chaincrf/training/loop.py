@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from ..errors import ChainCRFError
+from ..errors import ChainCRFError, ConfigError
 from ..evaluation import evaluate_tags, token_accuracy
 from ..nn import BiLSTMTagger
 from ..tagging.predict import predict_tags
@@ -34,13 +35,42 @@ class Epoch:
     train_seconds: float
 
 
-@dataclass(frozen=True)
+@dataclass
 class Kept:
-    """The weights that one decoder's best development score selected."""
+    """The weights that one decoder's best development score selected.
 
+    It watches a run until its patience is at an end, whatever other decoders do.
+
+    Attributes:
+        patience: epochs without a better score after which the decoder is finished.
+        score: the best development score, 0..1.
+        epoch: the epoch it belongs to, counted from 1.
+        state: the weights after that epoch.
+        epochs: epochs watched.
+        train_seconds: seconds of their training steps, evaluation excluded.
+    """
+
+    patience: int
     score: float = -1.0
     epoch: int = 0
     state: Mapping[str, Tensor] = field(default_factory=dict)
+    epochs: int = 0
+    train_seconds: float = 0.0
+
+    @property
+    def finished(self) -> bool:
+        """Whether the patience is at an end."""
+        return self.epochs - self.epoch >= self.patience
+
+    def watch(self, score: float, epoch: Epoch, model: BiLSTMTagger) -> None:
+        """Keep the weights if they are the best so far; of those that find nothing at all, the latest."""
+        if self.finished:
+            return
+        self.epochs = epoch.number
+        self.train_seconds += epoch.train_seconds
+        if score > self.score or score == 0:
+            self.score, self.epoch = score, epoch.number
+            self.state = {key: value.detach().cpu().clone() for key, value in model.state_dict().items()}
 
 
 @dataclass
@@ -50,21 +80,6 @@ class Fit:
     kept: dict[str, Kept]
     epochs: list[Epoch] = field(default_factory=list)
     interrupted: bool = False
-
-    @property
-    def train_seconds(self) -> float:
-        """Seconds in training steps, evaluation excluded."""
-        return sum(epoch.train_seconds for epoch in self.epochs)
-
-    def add(self, epoch: Epoch, model: BiLSTMTagger) -> None:
-        """Record an epoch, and keep the weights for the decoders that it is the best one of."""
-        self.epochs.append(epoch)
-        better = [name for name, kept in self.kept.items() if epoch.scores[name] > kept.score]
-        state = (
-            {key: value.detach().cpu().clone() for key, value in model.state_dict().items()} if better else {}
-        )
-        for name in better:
-            self.kept[name] = Kept(epoch.scores[name], epoch.number, state)
 
 
 def fit(
@@ -89,13 +104,13 @@ def fit(
 
     Raises:
         ChainCRFError: if the loss is not finite.
+        ConfigError: if the device is not there, or cannot compute in the recipe's precision.
 
     A keyboard interrupt after the first epoch ends the run and returns what was best so far.
     """
     decoders = decoders or {"": None}
-    result = Fit({name: Kept() for name in decoders})
-    fabric = Fabric(accelerator=recipe.device, devices=1, precision=recipe.precision)
-    fabric.launch()
+    result = Fit({name: Kept(recipe.patience) for name in decoders})
+    fabric = _fabric(recipe)
     torch.manual_seed(recipe.seed)  # the same dropout for every head, whatever building it drew
     order = np.random.default_rng(recipe.seed)
     steps = math.ceil(sum(map(bool, map(len, prepared.train.sentences))) / recipe.batch_size)
@@ -129,9 +144,11 @@ def fit(
                     f"try a lower learning rate than {recipe.learning_rate}"
                 )
             epoch = Epoch(number, loss, _dev_scores(model, prepared, decoders), seconds)
-            result.add(epoch, model)
+            result.epochs.append(epoch)
+            for name, kept in result.kept.items():
+                kept.watch(epoch.scores[name], epoch, model)
             on_epoch(epoch)
-            if number - max(kept.epoch for kept in result.kept.values()) >= recipe.patience:
+            if all(kept.finished for kept in result.kept.values()):
                 break
     except KeyboardInterrupt:
         if not result.epochs:
@@ -145,6 +162,19 @@ def dev_score(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]],
     if scheme is None:
         return token_accuracy(gold, predicted).accuracy
     return evaluate_tags(gold, predicted, scheme).overall.f1
+
+
+def _fabric(recipe: Recipe) -> Fabric:
+    try:
+        fabric = Fabric(accelerator=recipe.device, devices=1, precision=recipe.precision)
+    except (RuntimeError, ValueError, MisconfigurationException) as error:
+        raise ConfigError(
+            f"device: expected one that this machine has, got {recipe.device!r}: {error}"
+        ) from None
+    if recipe.precision == "16-mixed" and fabric.device.type == "cpu":
+        raise ConfigError("precision: 16-mixed needs a GPU; on the CPU take bf16-mixed or 32-true")
+    fabric.launch()
+    return fabric
 
 
 def _dev_scores(

@@ -29,7 +29,7 @@ class Recipe(BaseModel):
     constrain: Literal["always", "decode", "never"] = Field(
         default="always",
         description="where the scheme's forbidden moves are excluded: in training and decoding, in decoding "
-        "alone, or nowhere (a softmax can be constrained in decoding only)",
+        "alone, or nowhere; for a softmax 'always' is 'decode', as it scores tags one by one; NER only",
     )
     vectors: str = Field(
         default="builtin",

@@ -46,12 +46,10 @@ def train(
     bundle = build_model(prepared, recipe)
     record = fit(bundle.model, prepared, recipe, on_step=on_step, on_epoch=on_epoch)
     (kept,) = record.kept.values()
-    return finished_tagger(bundle, recipe, record, kept, train, dev), record
+    return finished_tagger(bundle, recipe, kept, train, dev), record
 
 
-def finished_tagger(
-    bundle: Bundle, recipe: Recipe, record: Fit, kept: Kept, train: Corpus, dev: Corpus
-) -> Tagger:
+def finished_tagger(bundle: Bundle, recipe: Recipe, kept: Kept, train: Corpus, dev: Corpus) -> Tagger:
     """A tagger with the kept weights, and with the record of how it came about in its configuration."""
     bundle.model.load_state_dict(kept.state)
     bundle.model.to("cpu").eval()
@@ -62,10 +60,10 @@ def finished_tagger(
             for split, corpus in (("train", train), ("dev", dev))
         },
         "environment": environment(),
-        "epochs": len(record.epochs),
+        "epochs": kept.epochs,
         "best_epoch": kept.epoch,
         "dev_score": kept.score,
-        "train_seconds": round(record.train_seconds, 2),
+        "train_seconds": round(kept.train_seconds, 2),
     }
     return Tagger(replace(bundle, config=bundle.config.model_copy(update={"training": provenance})))
 

@@ -15,7 +15,7 @@ from ..data.corpus import Corpus
 from ..data.sentence import Sentence
 from ..data.vectors import WordVectors, load_vectors
 from ..data.vocabulary import Vocabulary
-from ..errors import DataError
+from ..errors import DataError, LabelError
 from ..labels import convert_tags, scheme_tags, tags_to_spans
 from ..tagging.bundle import Architecture, Bundle, ModelConfig
 from .recipe import Recipe
@@ -45,17 +45,24 @@ class Prepared:
 
 
 def in_scheme(corpus: Corpus, scheme: str | None) -> list[Sentence]:
-    """The sentences of a corpus with their tags written in another scheme; empty ones are left out."""
+    """The sentences of a corpus with their tags written in another scheme; empty ones are left out.
+
+    Raises:
+        DataError: if the scheme cannot write a sentence's spans (IO, where two of one label touch).
+    """
     source = corpus.report.scheme
-    sentences = [sentence for sentence in corpus.sentences if sentence.tokens]
-    if scheme is None or source is None or source == scheme:
-        return sentences
-    return [
-        replace(sentence, tags=tuple(convert_tags(sentence.tags, source, scheme)))
-        if sentence.tags
-        else sentence
-        for sentence in sentences
-    ]
+    sentences = []
+    for number, sentence in enumerate(corpus.sentences, start=1):
+        if not sentence.tokens:
+            continue
+        if sentence.tags and scheme is not None and source is not None and source != scheme:
+            try:
+                tags = tuple(convert_tags(sentence.tags, source, scheme))
+            except LabelError as error:
+                raise DataError(f"sentence {number}: {error}", path=corpus.report.path) from None
+            sentence = replace(sentence, tags=tags)  # noqa: PLW2901
+        sentences.append(sentence)
+    return sentences
 
 
 def prepare(train: Corpus, dev: Corpus, recipe: Recipe) -> Prepared:
@@ -65,8 +72,15 @@ def prepare(train: Corpus, dev: Corpus, recipe: Recipe) -> Prepared:
     spans of one token can still be predicted in longer ones.
 
     Raises:
-        DataError: if the training data has no sentence, no tags, or for NER no span.
+        DataError: if the data is of another task, has no sentence or no tags, or for NER no span: no model
+            can learn from such training data, and no epoch be selected by such development data.
     """
+    for corpus in (train, dev):
+        if corpus.report.task != recipe.task:
+            raise DataError(
+                f"expected data for the task {recipe.task!r}, found it read for {corpus.report.task!r}",
+                path=corpus.report.path,
+            )
     scheme = recipe.scheme if recipe.task == "ner" else None
     train_sentences, dev_sentences = in_scheme(train, scheme), in_scheme(dev, scheme)
     for corpus, sentences in ((train, train_sentences), (dev, dev_sentences)):
@@ -74,9 +88,9 @@ def prepare(train: Corpus, dev: Corpus, recipe: Recipe) -> Prepared:
             raise DataError("expected at least one sentence, found none", path=corpus.report.path)
         if any(sentence.tags is None for sentence in sentences):
             raise DataError("expected tagged sentences, found some without tags", path=corpus.report.path)
+        if scheme is not None and not any(set(sentence.tags or ()) - {"O"} for sentence in sentences):
+            raise DataError("expected spans, found only the tag O", path=corpus.report.path)
     tags = _tag_set(train_sentences, scheme)
-    if scheme is not None and len(tags) == 1:
-        raise DataError("expected spans to learn from, found only the tag O", path=train.report.path)
     vectors = _read_vectors(recipe)
     vocabulary = Vocabulary.build(
         train_sentences, tags, min_count=recipe.min_count, pretrained=vectors.words if vectors else ()

@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .forward_backward import finite, log_partition, logsumexp
+from .forward_backward import finite, log_partition
 from .potentials import Potentials
 
 __all__ = ["smooth"]
@@ -34,30 +34,32 @@ def smooth(
     """
     emissions = chain.emissions.unbind(1)
     B, T, K = chain.emissions.shape
+    lowest = torch.finfo(torch.float64).min
 
     alpha, weights = [chain.start + emissions[0]], []
     for t in range(1, T):
         scores = alpha[-1].unsqueeze(2) + chain.moves_into(t)
-        arrive = logsumexp(scores, dim=1)
-        weights.append((scores - finite(arrive).unsqueeze(1)).exp())
-        alpha.append(arrive + emissions[t])
+        highest = scores.detach().amax(dim=1, keepdim=True)
+        exp = (scores - highest.clamp(min=lowest)).exp()
+        total = exp.sum(dim=1, keepdim=True).clamp(min=1)  # at least exp(0), but for a tag that none leads to
+        weights.append(exp / total)
+        alpha.append((total.log() + highest).squeeze(1) + emissions[t])
 
     alpha = torch.stack(alpha, dim=1)
     log_z = log_partition(chain, alpha)
     p_last = (chain.at_last(alpha) + chain.end - finite(log_z).unsqueeze(1)).exp()
     is_last = chain.counts() & (torch.arange(T, device=alpha.device) == chain.last().unsqueeze(1))
-    ends = torch.where(is_last.unsqueeze(2), p_last.unsqueeze(1), 0.0).unsqueeze(3).unbind(1)
+    ends = torch.where(is_last.unsqueeze(2), p_last.unsqueeze(1), 0.0).unbind(1)
 
-    p = [ends[-1]]  # columns, (B, K, 1); 0 beyond the last token
+    p, edges = [ends[-1]], []  # p is 0 beyond the last token
+    moves = alpha.new_zeros(B, K, K)
     for t in reversed(range(1, T)):
-        p.append(torch.baddbmm(ends[t - 1], weights[t - 1], p[-1]))
-    p = p[::-1]
-
+        edge = weights[t - 1] * p[-1].unsqueeze(1)
+        p.append(ends[t - 1] + edge.sum(dim=2))
+        if chain.per_position:
+            edges.append(edge)
+        else:
+            moves = moves + edge
     if chain.per_position:
-        edges = [w * q.mT for w, q in zip(weights, p[1:], strict=True)]
-        moves = torch.stack(edges, dim=1) if edges else torch.zeros_like(chain.transitions)
-    else:
-        moves = alpha.new_zeros(B, K, K)
-        for w, q in zip(weights, p[1:], strict=True):
-            moves = torch.addcmul(moves, w, q.mT)
-    return log_z, torch.stack(p, dim=1).squeeze(3), moves
+        moves = torch.stack(edges[::-1], dim=1) if edges else torch.zeros_like(chain.transitions)
+    return log_z, torch.stack(p[::-1], dim=1), moves

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from difflib import get_close_matches
 from io import BufferedIOBase
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from ...errors import DataError
 
@@ -42,16 +43,16 @@ class Lines:
         head: the first lines, read ahead to guess from; iteration begins with them all the same.
     """
 
-    def __init__(self, path: Path, stream: BufferedIOBase) -> None:
+    def __init__(self, path: Path, stream: BufferedIOBase, head: int = _HEAD) -> None:
         self.path = path
         self._stream = stream
         self._hash = hashlib.sha256()
         self._rest = self._read()
         self.head: list[Line] = []
-        for line in self._rest:
+        for line in islice(self._rest, head):
             self.head.append(line)
             # After a line that is too long the next one may be far away.
-            if line.problem or len(self.head) >= _HEAD:
+            if line.problem:
                 break
 
     def __iter__(self) -> Iterator[Line]:
@@ -102,12 +103,19 @@ class Lines:
 
 
 @contextmanager
-def open_lines(path: Path) -> Iterator[Lines]:
-    """Open a text file, plain or compressed with gzip.
+def open_lines(path: Path, head: int = _HEAD) -> Iterator[Lines]:
+    """Open a text file, plain or compressed with gzip; ``-`` is standard input.
+
+    Args:
+        path: the file.
+        head: how many lines to read ahead.
 
     Raises:
         DataError: if the path is missing, a directory or not readable.
     """
+    if path == Path("-"):
+        yield Lines(Path("<stdin>"), cast("BufferedIOBase", sys.stdin.buffer), head)
+        return
     try:
         if path.is_dir():
             raise DataError("expected a file, found a directory", path=path)
@@ -120,7 +128,7 @@ def open_lines(path: Path) -> Iterator[Lines]:
     except (OSError, ValueError) as error:
         raise DataError(f"the file cannot be opened: {error}", path=path) from error
     with raw, gzip.GzipFile(fileobj=raw) if zipped else nullcontext(raw) as stream:
-        yield Lines(path, stream)
+        yield Lines(path, stream, head)
 
 
 def _near(path: Path) -> str:

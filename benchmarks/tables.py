@@ -1,0 +1,94 @@
+"""Write the tables of the README from ``benchmarks/results``: ``python benchmarks/tables.py``."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+__all__ = ["TABLES", "fill", "main"]
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+README = ROOT / "README.md"
+
+
+def rows(name: str) -> list[dict[str, Any]]:
+    """What a measurement found."""
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))["rows"]
+
+
+def markdown(header: list[str], body: list[list[str]]) -> str:
+    """A table whose first column is text and whose others are numbers."""
+    rule = ["---", *["---:"] * (len(header) - 1)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (header, rule, *body))
+
+
+def spread(values: list[float], digits: int = 1) -> str:
+    """Mean and standard deviation."""
+    return f"{fmean(values):.{digits}f} ± {stdev(values):.{digits}f}"
+
+
+def ncbi() -> str:
+    """The comparison on the disease corpus."""
+    runs = rows("ncbi")
+    body = []
+    for name in dict.fromkeys(run["variant"] for run in runs):
+        mine = [run for run in runs if run["variant"] == name]
+        scores = [
+            spread([100 * run["test_scores"][repair] for run in mine])
+            for repair in ("conlleval", "drop", "strict")
+        ]
+        invalid = spread([100 * run["invalid_sentences"] / run["sentences"] for run in mine])
+        seconds = spread([run["train_seconds"] for run in mine], 0)
+        body.append([f"`{name}`", *scores, invalid, seconds])
+    header = ["", "F1 repaired", "F1 dropped", "F1 strict", "invalid sentences, %", "training, s"]
+    return markdown(header, body)
+
+
+def pos() -> str:
+    """Accuracy on parts of speech."""
+    body: dict[str, list[str]] = {}
+    for row in rows("pos"):
+        body.setdefault(row["corpus"], [row["corpus"]]).append(f"{100 * row['test accuracy']:.1f}")
+    return markdown(["UPOS accuracy", "softmax", "CRF"], list(body.values()))
+
+
+def layer() -> str:
+    """The layer against others, side by side."""
+    body = [
+        [
+            ", ".join(map(str, row["shape (B, T, K)"])),
+            *(f"{row['loss and gradient, ms'][who]:.1f}" for who in ("chaincrf", "pytorch_crf")),
+            f"{row['loss: pytorch-crf / chaincrf']:.1f}",
+            *(f"{row['Viterbi, ms'][who]:.1f}" for who in ("chaincrf", "pytorch_crf")),
+            f"{row['Viterbi: pytorch-crf / chaincrf']:.1f}",
+        ]
+        for row in rows("layer")
+    ]
+    header = ["B, T, K", "loss, ms", "pytorch-crf, ms", "ratio", "Viterbi, ms", "pytorch-crf, ms", "ratio"]
+    return markdown(header, body)
+
+
+TABLES: dict[str, Callable[[], str]] = {"ncbi": ncbi, "pos": pos, "layer": layer}
+
+
+def fill(text: str) -> str:
+    """The text with each block between ``<!-- table: NAME -->`` and ``<!-- end -->`` made anew."""
+
+    def block(match: re.Match[str]) -> str:
+        return f"<!-- table: {match[1]} -->\n{TABLES[match[1]]()}\n<!-- end -->"
+
+    return re.sub(r"<!-- table: (\w+) -->\n.*?<!-- end -->", block, text, flags=re.DOTALL)
+
+
+def main() -> None:
+    """Rewrite the README's tables."""
+    README.write_text(fill(README.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
