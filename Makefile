@@ -35,17 +35,18 @@ docs: $(VENV)/.installed-docs  ## build the documentation into site/
 clean:  ## remove what the targets made
 	rm -rf $(VENV) site demo .pytest_cache .ruff_cache .hypothesis
 
-$(VENV)/bin/python:
+$(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "chaincrf needs Python 3.11 or newer; say make PYTHON=python3.11 ...")'
 	@echo "Making a virtual environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
+	@touch $@
 
-$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/.made
 	@echo "Installing chaincrf and PyTorch into $(VENV): one to several minutes, once"
 	@$(BIN)/pip install -q -c constraints.txt -e .
 	@touch $@
 
-$(VENV)/.installed-%: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.installed-%: pyproject.toml constraints.txt | $(VENV)/.made
 	@echo "Installing chaincrf, PyTorch and what \`make $*\` needs into $(VENV): one to several minutes, once"
 	@$(BIN)/pip install -q -c constraints.txt -e '.[$*]'
 	@touch $@

@@ -11,7 +11,9 @@ from chaincrf.errors import ArgumentError, DataError
 
 def corpus(length: int) -> Corpus:
     sentences = tuple(Sentence((f"w{i}",), ("B-X" if i % 3 else "O",)) for i in range(length))
-    report = ReadReport(Path("a.tsv"), "conll", "ner", "BIO", (), length, length, {}, (), "conlleval", 3, 4, "0")
+    report = ReadReport(
+        Path("a.tsv"), "conll", "ner", "BIO", (), length, length, {}, (), "conlleval", 3, 4, "0"
+    )
     return Corpus(sentences, report)
 
 
@@ -29,7 +31,7 @@ def test_the_end_is_split_off(length, share):
     assert first.report.repaired_moves + second.report.repaired_moves == 4
 
 
-@pytest.mark.parametrize("share", [0, 1, -1, 2.0])
+@pytest.mark.parametrize("share", [0.0, 1.0, -1.0, 2.0])
 def test_a_share_is_a_part(share):
     with pytest.raises(ArgumentError, match="share: expected a number between 0 and 1"):
         hold_out(corpus(5), share)

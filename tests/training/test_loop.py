@@ -42,12 +42,12 @@ def test_a_seed_gives_the_same_run(tmp_path):
 
 
 def test_every_decoder_keeps_its_own_best_epoch(tmp_path):
-    recipe = SMALL.model_copy(update={"head": "softmax", "epochs": 4})
+    recipe = SMALL.model_copy(update={"head": "softmax", "epochs": 10, "patience": 10})
     result, model, prepared = run(tmp_path, recipe, decoders={"free": False, "constrained": True})
     for name, way in (("free", False), ("constrained", True)):
         kept = result.kept[name]
         scores = [epoch.scores[name] for epoch in result.epochs]
-        assert kept.score == max(scores)
+        assert kept.score == max(scores) > 0
         assert kept.epoch == scores.index(max(scores)) + 1
         model.load_state_dict(kept.state)
         (tags,) = predict_tags(model, prepared.dev, prepared.vocabulary.tags, constrained=[way])
@@ -64,7 +64,7 @@ def test_stops_when_development_stops_improving(tmp_path):
 def test_a_decoder_watches_until_its_own_patience_ends():
     model = BiLSTMTagger(num_words=3, num_tags=2, word_dim=2, hidden=2)
     early, late = Kept(patience=2), Kept(patience=2)
-    for number, (first, second) in enumerate([(0.5, 0), (0.4, 0), (0.4, 0), (0.9, 0.7)], start=1):
+    for number, (first, second) in enumerate([(0.5, 0.0), (0.4, 0.0), (0.4, 0.0), (0.9, 0.7)], start=1):
         epoch = Epoch(number, 1.0, {}, train_seconds=1.0)
         early.watch(first, epoch, model)
         late.watch(second, epoch, model)

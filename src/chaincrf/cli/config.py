@@ -45,7 +45,7 @@ class FormatConfig(BaseModel):
 
     @field_validator("input_scheme")
     @classmethod
-    def _known_scheme(cls, name: str) -> str:
+    def _known_input_scheme(cls, name: str) -> str:
         try:
             return name if name == "auto" else get_scheme(name).name
         except LabelError as error:

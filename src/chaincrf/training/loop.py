@@ -165,14 +165,14 @@ def dev_score(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]],
 
 
 def _fabric(recipe: Recipe) -> Fabric:
+    if recipe.precision == "16-mixed" and recipe.device == "auto" and not torch.accelerator.is_available():
+        raise ConfigError("precision: 16-mixed needs a GPU; on the CPU take bf16-mixed or 32-true")
     try:
         fabric = Fabric(accelerator=recipe.device, devices=1, precision=recipe.precision)
     except (RuntimeError, ValueError, MisconfigurationException) as error:
         raise ConfigError(
             f"device: expected one that this machine has, got {recipe.device!r}: {error}"
         ) from None
-    if recipe.precision == "16-mixed" and fabric.device.type == "cpu":
-        raise ConfigError("precision: 16-mixed needs a GPU; on the CPU take bf16-mixed or 32-true")
     fabric.launch()
     return fabric
 
