@@ -27,7 +27,7 @@ format: $(VENV)/.installed-check  ## apply the format and the safe fixes
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.installed-test  ## the quick measurements; `python benchmarks/run.py --help` for the others
-	$(BIN)/python benchmarks/run.py layer
+	$(BIN)/python benchmarks/run.py layer --threads 1
 
 docs: $(VENV)/.installed-docs  ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
