@@ -19,6 +19,7 @@ REDUCTIONS = ["none", "sum", "mean", "token_mean"]
 
 def pair(num_tags: int, batch_first: bool = False) -> tuple[CRF, torchcrf.CRF]:
     """Ours and theirs with the same parameters, through the state dict."""
+    torch.manual_seed(0)
     theirs = torchcrf.CRF(num_tags, batch_first)
     ours = CRF(num_tags, batch_first)
     ours.load_state_dict(theirs.state_dict())
@@ -136,3 +137,26 @@ def test_it_is_the_linear_chain() -> None:
     chain = LinearChain(emissions, crf.transitions, crf.start_transitions, crf.end_transitions)
     assert torch.equal(crf(emissions, tags, reduction="none"), chain.log_likelihood(tags))
     assert all(math.isfinite(x) for x in crf(emissions, tags, reduction="none").tolist())
+
+
+def test_a_dead_token_decodes_to_tags_that_exist() -> None:
+    ours, theirs = pair(3, batch_first=True)
+    emissions = torch.zeros(1, 4, 3)
+    emissions[0, 2] = -torch.inf
+    assert ours.decode(emissions) == [[0, 0, 0, 0]]
+    assert len(theirs.decode(emissions)[0]) == 4, "some path: all are forbidden"
+
+
+def test_integer_emissions_and_wrong_tags_are_taken_alike() -> None:
+    ours, theirs = pair(3, batch_first=True)
+    emissions, tags = torch.randint(0, 5, (2, 4, 3)), torch.randint(0, 3, (2, 4))
+    torch.testing.assert_close(ours(emissions, tags), theirs(emissions, tags))
+    tags[0, 2], tags[1, 1] = 7, 5
+    messages = []
+    for layer in (ours, theirs):
+        with pytest.raises(IndexError) as error:
+            layer(emissions.float(), tags)
+        messages.append(str(error.value).split(" for ")[0])
+        with pytest.raises(IndexError):
+            layer(emissions.float(), torch.zeros(2, 4))
+    assert messages[0] == messages[1]

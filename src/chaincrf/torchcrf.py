@@ -6,7 +6,15 @@ where pytorch-crf goes wrong or stops without need:
 * With a gap in the mask (a False before a True) pytorch-crf scores the gold path with the tag of the masked
   token, and its loss depends on that tag. Here the neighbour is the previous token that counts.
 * A masked tag may be anything, such as -100; pytorch-crf indexes with it.
-* The loss is accumulated in float64, so that it is never positive by rounding.
+  Decoding skips the masked token, too; pytorch-crf takes the first so many positions for the path.
+* A path that ``-inf`` forbids has log-likelihood ``-inf``, where pytorch-crf says ``nan``; and where all
+  paths are forbidden, decoding says tag 0 throughout.
+* The mask may be of any dtype that ``bool()`` takes, and integer tags of any width.
+* Sums are taken in float64, so that a log-likelihood is never positive by rounding; parameters of half
+  precision give a float32 result.
+
+Private methods of pytorch-crf (``_compute_score``, ``_viterbi_decode`` and so on) are not there: who
+overrides them finds the same quantities in :class:`chaincrf.LinearChain`.
 
 The layer of this package, with constraints and all quantities, is :class:`chaincrf.CRF`.
 """
@@ -70,11 +78,13 @@ class CRF(nn.Module):
 
         Raises:
             ValueError: a shape that does not fit, a first token that is masked, or an unknown reduction.
-            IndexError: a tag that is not there, on a CPU.
+            IndexError: a tag that is not there (on a CPU), or tags that are no integers.
         """
         self._validate(emissions, tags=tags, mask=mask)
         if reduction not in ("none", "sum", "mean", "token_mean"):
             raise ArgumentError(f"invalid reduction: {reduction}")
+        if tags.is_floating_point() or tags.dtype in (torch.bool, torch.uint8):
+            raise IndexError(f"tags must be integers of 32 or 64 bits, got {tags.dtype}")
         chain = self._chain(emissions, mask)
         gold = tags.long() if self.batch_first else tags.long().transpose(0, 1)
         gold = gold if chain.mask is None else torch.where(chain.mask, gold, 0)
@@ -102,18 +112,20 @@ class CRF(nn.Module):
         """
         self._validate(emissions, mask=mask)
         chain = self._chain(emissions, mask)
-        tags = chain.viterbi(compact=True)[0].tolist()
+        tags = chain.viterbi(compact=True)[0].clamp(min=0).tolist()
         return [row[:length] for row, length in zip(tags, chain.lengths.tolist(), strict=True)]
 
     def _chain(self, emissions: Tensor, mask: Tensor | None) -> LinearChain:
         mask = None if mask is None else mask.bool()
+        emissions = emissions.to(torch.promote_types(emissions.dtype, self.transitions.dtype))
         if not self.batch_first:
             emissions = emissions.transpose(0, 1)
             mask = None if mask is None else mask.transpose(0, 1)
         return LinearChain(emissions, self.transitions, self.start_transitions, self.end_transitions, mask)
 
     def _check_range(self, tags: Tensor) -> None:
-        wrong = tags[(tags < -self.num_tags) | (tags >= self.num_tags)]
+        by_time = tags.transpose(0, 1)
+        wrong = by_time[(by_time < -self.num_tags) | (by_time >= self.num_tags)]
         if len(wrong):
             raise IndexError(
                 f"index {int(wrong[0])} is out of bounds for dimension 0 with size {self.num_tags}"

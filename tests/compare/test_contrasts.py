@@ -1,11 +1,12 @@
 import math
+import re
 from statistics import fmean, stdev
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaincrf.compare.contrasts import contrast, contrasts, judge, readings, signed, verdict
+from chaincrf.compare.contrasts import Verdict, contrast, contrasts, judge, readings, signed, verdict
 from chaincrf.errors import ArgumentError
 
 from .examples import GAIN, POS_GAIN, Scores, make_comparison
@@ -111,9 +112,16 @@ def test_signed(value, text):
     assert signed(value) == text
 
 
+def headline_of(result: Verdict) -> str:
+    """The headline of a few seeds, without the words that say that they are few."""
+    few, text = re.fullmatch(r"(In these [2-4] seeds, )?(.*)", result.headline).groups()
+    assert bool(few) == ("2 paired" in result.figures or "3 paired" in result.figures)
+    return text[0].upper() + text[1:]
+
+
 def test_verdict_of_a_gain():
     assert verdict(make_comparison()) == (
-        "The CRF scores above softmax, and above softmax with constrained decoding: "
+        "In these 3 seeds, the CRF scores above softmax, and above softmax with constrained decoding: "
         "CRF minus softmax is +4.6 points of F1 with ill-formed spans repaired and +1.5 with them dropped, "
         "the mean over 3 paired seeds; constrained decoding alone gives softmax +4.1 and +1.0, "
         "and against that the CRF is +0.5 either way. "
@@ -124,7 +132,7 @@ def test_verdict_of_a_gain():
 
 def test_verdict_of_a_gain_that_constrained_decoding_has_too():
     scores = {**GAIN, "softmax-constrained": GAIN["crf-constrained"]}
-    headline = judge(make_comparison(scores)).headline
+    headline = headline_of(judge(make_comparison(scores)))
     assert headline == (
         "The CRF scores above softmax, but the data do not separate it from softmax with constrained decoding"
     )
@@ -132,7 +140,7 @@ def test_verdict_of_a_gain_that_constrained_decoding_has_too():
 
 def test_verdict_of_a_gain_under_one_reading_only():
     scores = {**GAIN, "softmax": {**GAIN["softmax"], "drop": GAIN["crf"]["drop"]}}
-    headline = judge(make_comparison(scores)).headline
+    headline = headline_of(judge(make_comparison(scores)))
     assert headline == (
         "With ill-formed spans repaired the CRF scores above softmax, but with them dropped "
         "the data do not separate the two; it scores above softmax with constrained decoding"
@@ -142,7 +150,9 @@ def test_verdict_of_a_gain_under_one_reading_only():
 def test_verdict_of_a_loss():
     scores = flat(softmax=[0.8, 0.81], softmax_constrained=[0.82, 0.83], crf=[0.75, 0.76])
     result = judge(make_comparison(scores))
-    assert result.headline == ("The CRF scores below softmax, and below softmax with constrained decoding")
+    assert headline_of(result) == (
+        "The CRF scores below softmax, and below softmax with constrained decoding"
+    )
     assert "is -5.0 points of F1 with ill-formed spans repaired and -5.0 with them dropped" in result.figures
     assert "2 seeds support no claim of significance" in result.limits
 
@@ -157,14 +167,14 @@ def test_verdict_of_a_loss():
 )
 def test_verdict_of_a_tie(softmax, crf):
     alone = judge(make_comparison(flat(softmax=softmax, crf=crf)))
-    assert alone.headline == "The data do not separate the CRF from softmax"
+    assert headline_of(alone) == "The data do not separate the CRF from softmax"
     both = judge(make_comparison(flat(softmax=softmax, softmax_constrained=softmax, crf=crf)))
-    assert both.headline == f"{alone.headline}, nor from softmax with constrained decoding"
+    assert headline_of(both) == f"{headline_of(alone)}, nor from softmax with constrained decoding"
 
 
 def test_verdict_where_only_constrained_decoding_differs():
     scores = flat(softmax=[0.80, 0.81], softmax_constrained=[0.9, 0.91], crf=[0.805, 0.806])
-    assert judge(make_comparison(scores)).headline == (
+    assert headline_of(judge(make_comparison(scores))) == (
         "The data do not separate the CRF from softmax, but it scores below softmax with constrained decoding"
     )
 
@@ -172,7 +182,7 @@ def test_verdict_where_only_constrained_decoding_differs():
 def test_verdict_where_the_readings_disagree_on_constrained_decoding():
     crf = {"conlleval": [0.90, 0.91], "strict": [0.85, 0.86], "drop": [0.85, 0.86]}
     scores = {**flat(softmax=[0.70, 0.71], softmax_constrained=[0.85, 0.86]), "crf": crf}
-    assert judge(make_comparison(scores)).headline == (
+    assert headline_of(judge(make_comparison(scores))) == (
         "The CRF scores above softmax; against softmax with constrained decoding the two readings disagree"
     )
 
@@ -188,20 +198,20 @@ def test_verdict_of_one_seed_claims_nothing():
 def test_verdict_of_many_seeds_says_that_nothing_was_tested():
     scores = flat(softmax=[0.7, 0.701, 0.702, 0.703, 0.704], crf=[0.8, 0.801, 0.802, 0.803, 0.804])
     result = judge(make_comparison(scores))
-    assert result.headline == "The CRF scores above softmax"
+    assert headline_of(result) == "The CRF scores above softmax"
     assert result.limits.endswith("5 seeds without a significance test support no claim of significance")
 
 
 def test_verdict_of_pos_speaks_of_accuracy_and_not_of_spans():
     text = verdict(make_comparison(task="pos"))
     assert text == (
-        "The CRF scores above softmax: CRF minus softmax is +0.3 points of accuracy, "
+        "In these 3 seeds, the CRF scores above softmax: CRF minus softmax is +0.3 points of accuracy, "
         "the mean over 3 paired seeds. Training the CRF takes 1.3 times as long, "
         "and 3 seeds support no claim of significance."
     )
     tie = make_comparison({"softmax": POS_GAIN["softmax"], "crf": POS_GAIN["softmax"]}, task="pos")
     assert verdict(tie).startswith(
-        "The data do not separate the CRF from softmax: CRF minus softmax is 0.0 points of accuracy"
+        "In these 3 seeds, the data do not separate the CRF from softmax: CRF minus softmax is 0.0 points"
     )
 
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -152,6 +153,21 @@ def test_vmap_over_emissions_and_over_parameters(kind: str) -> None:
             torch.testing.assert_close(both[n], single)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script`:DeprecationWarning")
+def test_forward_mode_is_refused() -> None:
+    """Without a rule PyTorch takes the tangent of an operator for zero, and says nothing."""
+    *parts, mask = (x if x is None else x.detach() for x in example())
+    quantities = [lambda c: c.log_partition(), lambda c: c.log_likelihood(TAGS), lambda c: c.viterbi()[1]]
+    for quantity in quantities:
+        for n in range(4):
+
+            def value(x: Tensor, n: int = n, quantity: Callable = quantity) -> Tensor:
+                return quantity(LinearChain(*parts[:n], x, *parts[n + 1 :], mask))
+
+            with pytest.raises(NotImplementedError, match="use reverse mode"):
+                torch.func.jvp(value, (parts[n],), (torch.ones_like(parts[n]),))
+
+
 def test_gradient_of_each_sample_in_one_backward_pass() -> None:
     *parts, mask = example()
     losses = -LinearChain(*parts, mask).log_likelihood(TAGS)
@@ -174,7 +190,7 @@ def test_half_precision_emissions(dtype: torch.dtype) -> None:
     exact = -LinearChain(emissions.double(), transitions.double()).log_likelihood(tags)
     assert loss.dtype == torch.float32
     torch.testing.assert_close(loss.double(), exact, rtol=1e-7, atol=1e-7)
-    assert (loss >= -1e-6 * 64).all()
+    assert (loss >= 0).all()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -206,7 +222,7 @@ def test_a_loss_is_never_negative_in_float32() -> None:
         emissions = torch.randn(4, 512, 9, generator=g) + scale * torch.nn.functional.one_hot(tags, 9)
         loss = -LinearChain(emissions, torch.randn(9, 9, generator=g)).log_likelihood(tags)
         assert loss.dtype == torch.float32
-        assert (loss >= -1e-6 * 512).all()
+        assert (loss >= 0).all()
 
 
 COMPILED = """

@@ -7,7 +7,8 @@ from torch import Tensor
 from chaincrf.crf import LinearChain
 from chaincrf.errors import ArgumentError
 from chaincrf.labels import constraints_from_tags, ill_formed_moves, scheme_tags
-from chaincrf.nn.crf import CRF, constraint_masks, reduce_loss
+from chaincrf.nn.crf import CRF
+from chaincrf.nn.head import constraint_masks, reduce_loss
 
 TAGS = scheme_tags(["PER", "LOC"], "BIO")
 B, T, K = 4, 6, len(TAGS)

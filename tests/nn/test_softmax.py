@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from chaincrf.crf import LinearChain
@@ -92,3 +94,24 @@ def test_half_precision_emissions_give_a_float32_loss() -> None:
     loss = Softmax(K)(emissions.bfloat16(), tags, mask)
     assert loss.dtype == torch.float32
     torch.testing.assert_close(loss, Softmax(K)(emissions.bfloat16().float(), tags, mask))
+
+
+@given(st.integers(0, 10_000))
+def test_infinite_emissions_are_those_of_the_chain(seed):
+    """Forbidden tags and tokens, known and unknown gold: values and gradients of the direct route."""
+    generator = torch.Generator().manual_seed(seed)
+    emissions = torch.randn(4, 3, 3, dtype=torch.float64, generator=generator)
+    emissions[torch.rand(4, 3, 3, generator=generator) < 0.3] = -torch.inf
+    mask = torch.rand(4, 3, generator=generator) < 0.8
+    tags = torch.randint(0, 3, (4, 3), generator=generator)
+    tags[torch.rand(4, 3, generator=generator) < 0.2] = -100
+    head, results = Softmax(3), []
+    for way in ("short", "chain"):
+        leaf = emissions.clone().requires_grad_()
+        loss = (
+            head(leaf, tags, mask, "none") if way == "short" else -head.chain(leaf, mask).log_likelihood(tags)
+        )
+        loss.sum().backward()
+        results.append((loss.detach(), leaf.grad))
+    torch.testing.assert_close(results[0], results[1])
+    assert torch.equal(head.decode(emissions, mask), head.chain(emissions, mask).viterbi()[0])

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from chaincrf.crf import LinearChain
-from chaincrf.errors import ArgumentError
+from chaincrf.crf.reference import window
+from chaincrf.errors import ArgumentError, LabelError
 from chaincrf.labels import REPAIRS, SCHEMES, Span, constraints_from_tags, scheme_tags, tags_to_spans
 from chaincrf.nn.crf import CRF
 from chaincrf.nn.softmax import Softmax
@@ -110,3 +111,25 @@ def test_wrong_arguments() -> None:
         span_log_probability(chain, [[Span(1, 3, "PER")]], tags, "BIO")
     with pytest.raises(ArgumentError, match="repair: expected one of"):
         span_log_probability(chain, [[]], tags, "BIO", repair="guess")
+    with pytest.raises(LabelError, match="scheme"):
+        span_log_probability(chain, [[]], tags, "BIOX")
+    with pytest.raises(LabelError, match="tag 'S-PER'"):
+        span_log_probability(chain, [[]], ["O", "B-PER", "S-PER"], "BIO")
+
+
+def test_a_short_span_costs_no_more_for_a_long_one_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    tags = scheme_tags(["PER"], "BIO")
+    chain = LinearChain(torch.randn(2, 30, 3), torch.randn(3, 3))
+    rows = []
+    step = window.logsumexp
+    monkeypatch.setattr(window, "logsumexp", lambda x, dim: rows.append(len(x)) or step(x, dim=dim))
+    short = [Span(i, i + 1, "PER") for i in range(8)]
+    spans = [short, [*short, Span(5, 29, "PER")]]
+    mixed = span_log_probability(chain, spans, tags, "BIO")
+    assert sorted(rows)[len(rows) // 2] == 2  # most steps see the windows of the long span alone
+    alone = [
+        span_log_probability(chain, [[span] if n == row else [] for n in range(2)], tags, "BIO")
+        for row in range(2)
+        for span in spans[row]
+    ]
+    torch.testing.assert_close(mixed, torch.cat(alone))

@@ -30,7 +30,11 @@ def stderr() -> Console:
 def _console(*, stderr: bool) -> Console:
     # What we print is data: no markup, and no emoji for a ":100:" in the place of an error.
     terminal = (sys.stderr if stderr else sys.stdout).isatty()
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=not terminal)
+    # Without a terminal no line is folded and no cell cut.
+    width = None if terminal else 1000
+    return Console(
+        stderr=stderr, width=width, highlight=False, markup=False, emoji=False, soft_wrap=not terminal
+    )
 
 
 def note(message: str) -> None:

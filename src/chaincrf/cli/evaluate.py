@@ -87,8 +87,6 @@ def print_measure(measured: dict[str, Any]) -> None:
 
     per_label: dict[str, Any] = measured.get("per_label") or measured.get("per_tag") or {}
     table = Table("", "precision", "recall", "F1", "gold", "predicted", box=None, pad_edge=False)
-    for column in table.columns:
-        column.no_wrap, column.overflow = True, "ignore"
     for column in table.columns[1:]:
         column.justify = "right"
     overall = {f"all ({repair})": score for repair, score in measured.get("spans", {}).items()}

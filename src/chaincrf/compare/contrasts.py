@@ -33,6 +33,9 @@ PAIRS = (
 
 SCORES = {"higher": "scores above", "lower": "scores below"}
 
+FEW = 5
+"""With fewer seeds the verdict speaks of these seeds alone."""
+
 
 @dataclass(frozen=True)
 class Contrast:
@@ -150,6 +153,8 @@ def judge(comparison: Comparison) -> Verdict:
         headline = "One seed cannot separate the CRF from softmax"
     else:
         headline = _headline(against_softmax, against_decoding)
+        if seeds < FEW:  # a handful of runs that agree is a coin that fell the same way a few times
+            headline = f"In these {seeds} seeds, {headline[0].lower()}{headline[1:]}"
     over = f"the mean over {seeds} paired seeds" if seeds > 1 else f"seed {next(iter(pairs))} alone"
     if comparison.task == "pos":
         figures = f"CRF minus softmax is {_points(against_softmax)} points of accuracy, {over}"
@@ -213,7 +218,7 @@ def _limits(comparison: Comparison, pairs: list[tuple[Run, Run]]) -> str:
         parts.append(f"training the CRF takes {ratio:.1f} times as long")
     count = len(pairs)
     seeds = "one seed supports" if count == 1 else f"{count} seeds support"
-    if count >= 5:
+    if count >= FEW:
         seeds = f"{count} seeds without a significance test support"
     claim = f"{seeds} no claim of significance"
     text = ", ".join([*parts, f"and {claim}"]) if parts else claim

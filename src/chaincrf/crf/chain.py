@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
 
 from ..errors import ArgumentError
 from . import ops
-from .checks import check, check_allowed, check_tags
-from .reference.expectation import cross_entropy
-from .reference.forward_backward import (
-    backward,
-    edge_log_marginals,
-    forward,
-    log_marginals,
-    log_partition,
+from .checks import (
+    check,
+    check_allowed,
+    check_number,
+    check_tags,
+    check_windows,
+    checked_weights,
+    checked_widths,
 )
+from .reference.expectation import cross_entropy
+from .reference.forward_backward import at_most
 from .reference.potentials import Potentials, potentials
 from .reference.sampling import sample
-from .reference.score import UNKNOWN, agreeing, path_score, token_log_likelihood
+from .reference.score import agreeing, complete, path_score, token_log_likelihood
+from .reference.smoothing import smooth
 from .reference.viterbi import k_best
 from .reference.window import window_log_probability
 
@@ -37,7 +43,8 @@ class LinearChain:
     A potential of ``-inf`` forbids what it scores, in every quantity alike. Half-precision potentials are
     computed in float32; whatever the dtype, sums are taken in float64 and rounded once. An empty row has one
     path, the empty one. A row whose every path is forbidden has none: its log-partition is ``-inf`` with
-    gradient zero, its marginals and expectations are zero, and its tags are -1.
+    gradient zero, its marginals and expectations are zero, and its tags are -1. A NaN or ``+inf`` at a token
+    that counts makes NaN of what depends on it.
 
     Args:
         emissions: ``(B, T, K)`` floating, T and K at least 1.
@@ -110,6 +117,9 @@ class LinearChain:
 
         Args:
             allowed: True for the tags that stay.
+
+        Raises:
+            ArgumentError: another shape, dtype or device; with ``validate``, a token without any tag.
         """
         return LinearChain(*self._inputs(), allowed, validate=self.validate)
 
@@ -125,20 +135,24 @@ class LinearChain:
     def score(self, tags: Int[Tensor, "B T"]) -> Float[Tensor, " B"]:
         """The score of a path; with unknown tags, the log of the summed exp score of all that agree.
 
-        O(T); with unknown tags, and where looking for them would wait for a device, O(T K^2).
+        ``-inf``, with gradient zero, for a path that is forbidden. O(T); with unknown tags, and where looking
+        for them would wait for a device, O(T K^2).
 
         Args:
             tags: a tag at each token that counts, or -100: unknown.
+
+        Raises:
+            ArgumentError: tags of another shape, dtype or device; where one need not wait for a device, or
+                with ``validate``, a tag out of range; with ``validate``, tags that no path agrees with.
         """
         chain = self._checked(tags)
         left = chain.to_left(tags, 0)
-        can_look = tags.device.type == "cpu" and not torch.compiler.is_compiling()
-        if can_look and not bool((left == UNKNOWN).any()):
+        if complete(chain, left):
             return self._rounded(path_score(chain, left))
         return self.restrict(agreeing(tags, self.emissions.shape[2])).log_partition()
 
     def log_likelihood(
-        self, tags: Int[Tensor, "B T"], weights: Float[Tensor, " B *T"] | None = None
+        self, tags: Int[Tensor, "B T"], weights: Num[Tensor, " B *T"] | None = None
     ) -> Float[Tensor, " B"]:
         """Log p(tags); with unknown tags, the log of the mass of all paths that agree.
 
@@ -148,16 +162,23 @@ class LinearChain:
         Args:
             tags: a tag at each token that counts, or -100: unknown.
             weights: ``(B,)``, a factor for each sequence; or ``(B, T)``, a factor for each token's term in
-                :meth:`token_log_likelihood`: the weighted log-likelihood where classes are uneven.
+                :meth:`token_log_likelihood`: the weighted log-likelihood where classes are uneven. Not
+                looked at where masked. A weight of 0 makes 0 of anything.
+
+        Raises:
+            ArgumentError: tags of another shape, dtype or device, weights of another shape or device;
+                where one need not wait for a device, or with ``validate``, a tag out of range; with
+                ``validate``, tags that no path agrees with.
         """
-        if weights is not None and weights.dim() == 2:
-            terms = self.token_log_likelihood(tags)
-            return torch.where(weights == 0, 0.0, weights * terms).sum(1)
-        if self.validate:
-            self._checked(tags)
-        check("tags", tags, tuple(self.emissions.shape[:2]), self.emissions, torch.int64)
-        value = -ops.negative_log_likelihood(*self._inputs(), tags)
-        return value if weights is None else torch.where(weights == 0, 0.0, weights * value)
+        if weights is not None:
+            weights = checked_weights(weights, self.emissions, self.mask)
+            by_token = weights.dim() == 2
+            value = self.token_log_likelihood(tags) if by_token else self.log_likelihood(tags)
+            value = torch.where(weights == 0, 0.0, weights * value)
+            value = value.sum(1) if by_token else value
+            return torch.where(value == -torch.inf, -torch.inf, value)  # with gradient zero
+        self._check_tags(tags)
+        return -ops.negative_log_likelihood(*self._inputs(), tags)
 
     def token_log_likelihood(self, tags: Int[Tensor, "B T"]) -> Float[Tensor, "B T"]:
         """Log p(y_t | y_1 .. y_{t-1}) of the gold tags: the chain rule's terms, 0 where masked.
@@ -166,25 +187,33 @@ class LinearChain:
 
         Args:
             tags: a tag at each token that counts, or -100: unknown, whose term is 0 if nothing later depends.
+
+        Raises:
+            ArgumentError: tags of another shape, dtype or device; where one need not wait for a device, or
+                with ``validate``, a tag out of range; with ``validate``, tags that no path agrees with.
         """
         chain = self._checked(tags)
-        agree = agreeing(chain.to_left(tags, 0), self.emissions.shape[2])
+        left = chain.to_left(tags, 0)
+        complete(chain, left)  # and in range
+        agree = agreeing(left, self.emissions.shape[2])
         return self._rounded(chain.in_place(token_log_likelihood(chain, agree), 0.0))
 
     # What the model believes.
 
     def marginals(self) -> Float[Tensor, "B T K"]:
         """p(y_t = j), 0 where masked; differentiable, O(T K^2)."""
-        chain, *messages = self._messages()
-        return self._rounded(chain.in_place(log_marginals(chain, *messages).exp(), 0.0))
+        chain = self._potentials()
+        return self._rounded(chain.in_place(at_most(smooth(chain)[1], 1.0), 0.0))
 
     def edge_marginals(self) -> Float[Tensor, "B moves K K"]:
         """p(y_{t-1} = i, y_t = j) at ``[b, t-1, i, j]``, ``(B, T-1, K, K)``; differentiable, O(T K^2).
 
         Token t-1 is the previous one that counts; 0 where token t is masked or the first.
         """
-        chain, *messages = self._messages()
-        return self._rounded(chain.moves_in_place(edge_log_marginals(chain, *messages).exp()))
+        B, T, K = self.emissions.shape
+        chain = self._potentials()
+        chain = chain._replace(transitions=chain.transitions.expand(B, T - 1, K, K))  # so it keeps positions
+        return self._rounded(chain.moves_in_place(at_most(smooth(chain)[2], 1.0)))
 
     def entropy(self) -> Float[Tensor, " B"]:
         """-sum_y p(y) log p(y), in nats; differentiable, O(T K^2)."""
@@ -196,6 +225,9 @@ class LinearChain:
 
         Args:
             other: q, a chain of the same shape over the same tokens (the mask of this chain is used).
+
+        Raises:
+            ArgumentError: a chain of another shape or device.
         """
         return self._rounded(cross_entropy(self._potentials(), self._other(other))[0])
 
@@ -206,37 +238,60 @@ class LinearChain:
 
         Args:
             other: q, a chain of the same shape over the same tokens (the mask of this chain is used).
+
+        Raises:
+            ArgumentError: a chain of another shape or device.
         """
         chain = self._potentials()
         entropy, cross = cross_entropy(chain, chain, self._other(other))
-        return self._rounded(cross - entropy)
+        return -at_most(self._rounded(entropy - cross), 0.0)
 
     def window_log_probability(
         self,
         start: int | Int[Tensor, " N"],
         allowed: Bool[Tensor, "*N W K"],
         rows: Int[Tensor, " N"] | None = None,
+        widths: Sequence[int] | None = None,
     ) -> Float[Tensor, " N"]:
         """The log-probability that tokens ``start`` to ``start + W - 1`` carry tags from the given sets.
 
         Exact, over all paths; single tags, whole spans, with or without their neighbours. One
-        forward-backward serves all windows: O(B T K^2 + N W K^2). Differentiable.
+        forward-backward serves all windows: O(B T K^2 + N W K^2), or, with ``widths``, K^2 for each token of
+        a window. Differentiable.
 
         Args:
-            start: the first token, counted among the tokens that count; one for all windows, or ``(N,)``.
-            allowed: ``(W, K)`` or ``(N, W, K)``, True for the tags of each set. All True asks nothing of a
-                token, so shorter windows are padded with that; tokens beyond the end are not looked at.
-            rows: the sequence of each window; None: one window in each sequence, N = B.
+            start: the first token, counted among those that count; one for all windows, or ``(N,)`` int64.
+            allowed: ``(W, K)`` or ``(N, W, K)`` bool, True for the tags of each set; W at least 1. All True
+                asks nothing of a token; tokens beyond the end are not looked at.
+            rows: ``(N,)`` int64, the sequence of each window; None: one window in each sequence, N = B.
+            widths: N numbers from W down to 1, never increasing: how many sets each window has; None: W.
+
+        Returns:
+            ``(N,)``; NaN, which is no probability, where a start is negative or there is no such sequence.
+
+        Raises:
+            ArgumentError: a shape, dtype or device that does not fit; a negative ``start`` or widths that do
+                not fit, where they are no tensors; with ``validate``, a negative start or no such sequence.
         """
         B, _, K = self.emissions.shape
         device = self.emissions.device
         rows = torch.arange(B, device=device) if rows is None else rows
-        N, W = len(rows), allowed.shape[-2]
-        starts = torch.full((N,), start, device=device) if isinstance(start, int) else start
-        check("start", starts, (N,), self.emissions, torch.int64)
+        check("rows", rows, (rows.numel(),), self.emissions, torch.int64)
+        N = len(rows)
+        if not isinstance(start, Tensor):
+            check_number("start", start, 0)
+            start = torch.full((N,), start, device=device)
+        check("start", start, (N,), self.emissions, torch.int64)
+        if allowed.dim() not in (2, 3) or not allowed.shape[-2]:
+            shape = tuple(allowed.shape)
+            raise ArgumentError(f"allowed must be (W, K) or (N, W, K) with W at least 1, got {shape}")
+        W = allowed.shape[-2]
         check("allowed", allowed, (W, K) if allowed.dim() == 2 else (N, W, K), self.emissions, torch.bool)
+        widths = [W] * N if widths is None else checked_widths(widths, N, W)
+        if self.validate:
+            check_windows(start, rows, B)
         sets = allowed.expand(N, W, K)
-        return self._rounded(window_log_probability(self._potentials(), rows, starts, sets))
+        return self._rounded(window_log_probability(self._potentials(), rows, start, sets, widths))
 
     # Paths: tags are -1 where masked, and where there is no path.
 
@@ -255,26 +310,35 @@ class LinearChain:
         """The k paths of the highest scores, best first, their scores, and how many there are.
 
         Where there are fewer than k, the rest is -1 with score ``-inf``. Of equal paths the one that Viterbi
-        would take comes first. No gradient; O(T K^2 k log(K k)).
+        would take comes first. No gradient; O(T K^2 k log(K k)), with a k of at most K^T.
 
         Args:
             k: number of paths, at least 1.
+
+        Raises:
+            ArgumentError: k is below 1, or no integer.
         """
-        if k < 1:
-            raise ArgumentError(f"k must be at least 1, got {k}")
+        check_number("k", k, 1)
+        _, T, K = self.emissions.shape
+        most = min(k, K**T)
         chain = self._potentials()
         with torch.no_grad():
-            tags, scores = k_best(chain, k)
-        tags = chain.in_place(tags, -1).transpose(1, 2)
-        return tags, self._rounded(scores), (scores > -torch.inf).sum(1)
+            tags, scores = k_best(chain, most)
+        tags = F.pad(chain.in_place(tags, -1), (0, k - most), value=-1).transpose(1, 2)
+        scores = F.pad(scores, (0, k - most), value=-torch.inf)
+        return tags, self._rounded(scores), (scores != -torch.inf).sum(1)
 
     def sample(self, n: int = 1, generator: torch.Generator | None = None) -> Int[Tensor, "B n T"]:
         """n independent paths of each sequence, drawn from p; no gradient, O(T K (K + n)).
 
         Args:
-            n: number of paths.
+            n: number of paths, at least 0.
             generator: source of the random numbers, on the device of the emissions.
+
+        Raises:
+            ArgumentError: n is negative, or no integer.
         """  # noqa: D403
+        check_number("n", n, 0)
         chain = self._potentials()
         with torch.no_grad():
             return chain.in_place(sample(chain, n, generator), -1).transpose(1, 2)
@@ -283,12 +347,13 @@ class LinearChain:
         """The path with the highest expected number of right tokens, and that number.
 
         The argmax over the paths that are not forbidden of ``sum_t p(y_t = tag_t)``; ties as in Viterbi. No
-        gradient; O(T K^2).
+        gradient; O(T K^2). Where there is no path the number is 0.
         """
         with torch.no_grad():
             unary = self.marginals()
             emissions, *moves = (torch.where(x == -torch.inf, x, 0.0) for x in self._inputs()[:4])
-            return ops.viterbi(emissions + unary, moves[0], moves[1], moves[2], self.mask)
+            tags, right = ops.viterbi(emissions + unary, moves[0], moves[1], moves[2], self.mask)
+            return tags, torch.where(right == -torch.inf, 0.0, right)
 
     # Inside.
 
@@ -298,18 +363,15 @@ class LinearChain:
     def _potentials(self) -> Potentials:
         return potentials(*self._inputs())
 
-    def _messages(self) -> tuple[Potentials, Tensor, Tensor, Tensor]:
-        chain = self._potentials()
-        alpha = forward(chain)
-        return chain, alpha, backward(chain), log_partition(chain, alpha)
+    def _check_tags(self, tags: Tensor) -> None:
+        check("tags", tags, tuple(self.emissions.shape[:2]), self.emissions, torch.int64)
+        if self.validate:
+            check_tags(tags, self._potentials())
 
     def _checked(self, tags: Tensor) -> Potentials:
         """The potentials, once ``tags`` have been checked."""
-        check("tags", tags, tuple(self.emissions.shape[:2]), self.emissions, torch.int64)
-        chain = self._potentials()
-        if self.validate:
-            check_tags(tags, chain)
-        return chain
+        self._check_tags(tags)
+        return self._potentials()
 
     def _other(self, other: LinearChain) -> Potentials:
         check("other", other.emissions, tuple(self.emissions.shape), self.emissions)

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from ..errors import ArgumentError
 from .reference.forward_backward import forward, log_partition
 from .reference.potentials import Potentials
-from .reference.score import UNKNOWN, agreeing
+from .reference.score import UNKNOWN, agreeing, check_range
 
-__all__ = ["check", "check_allowed", "check_tags"]
+__all__ = [
+    "check",
+    "check_allowed",
+    "check_number",
+    "check_tags",
+    "check_windows",
+    "checked_weights",
+    "checked_widths",
+]
 
 
 def check(
@@ -34,6 +44,66 @@ def check(
         raise ArgumentError(f"{name} must be {dtype or 'floating'}, got {x.dtype}")
     if x.device != like.device:
         raise ArgumentError(f"{name} must be on {like.device} as the emissions are, got {x.device}")
+
+
+def check_number(name: str, value: int, least: int) -> None:
+    """Compare a number with the least that it may be.
+
+    Raises:
+        ArgumentError: it is below, or no whole number.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ArgumentError(f"{name} must be an integer, got {value!r}")
+    if value < least:
+        raise ArgumentError(f"{name} must be at least {least}, got {value}")
+
+
+def checked_weights(weights: Tensor, emissions: Tensor, mask: Tensor | None) -> Tensor:
+    """The weights in the dtype of the emissions, and zero where nothing counts: whatever stands there, even
+    NaN, is not looked at.
+
+    Args:
+        weights: ``(B,)``, of the sequences, or ``(B, T)``, of the tokens; any dtype.
+        emissions: ``(B, T, K)``.
+        mask: ``(B, T)`` bool, True where a token counts; None: all count.
+
+    Raises:
+        ArgumentError: another shape or device.
+    """
+    B, T, _ = emissions.shape
+    if tuple(weights.shape) not in ((B,), (B, T)):
+        raise ArgumentError(f"weights must have shape {(B,)} or {(B, T)}, got {tuple(weights.shape)}")
+    check("weights", weights, tuple(weights.shape), emissions, weights.dtype)
+    weights = weights.to(emissions.dtype)
+    if mask is None:
+        return weights
+    return torch.where(mask if weights.dim() == 2 else mask.any(1), weights, 0.0)
+
+
+def checked_widths(widths: Sequence[int], number: int, widest: int) -> list[int]:
+    """The widths of windows, the widest first.
+
+    Raises:
+        ArgumentError: there are not as many, one is out of range, or the order is another.
+    """
+    ends = (widest, *widths, 1)
+    if len(widths) != number or list(ends) != sorted(ends, reverse=True):
+        expected = f"{number} numbers from {widest} down to 1, never increasing"
+        raise ArgumentError(f"widths must be {expected}, got {list(widths)}")
+    return list(widths)
+
+
+def check_windows(starts: Tensor, rows: Tensor, sequences: int) -> None:
+    """Look for a window that is nowhere; waits for the device.
+
+    Raises:
+        ArgumentError: there is one; the first is named.
+    """
+    wrong = (starts < 0) | (rows < 0) | (rows >= sequences)
+    if bool(wrong.any()):
+        n = int(wrong.nonzero()[0])
+        where = f"token {int(starts[n])} of sequence {int(rows[n])}"
+        raise ArgumentError(f"window {n} must start within one of {sequences} sequences, got {where}")
 
 
 def check_allowed(allowed: Tensor, mask: Tensor | None) -> None:
@@ -60,6 +130,7 @@ def check_tags(tags: Tensor, chain: Potentials) -> None:
     """
     K = chain.emissions.shape[2]
     tags = chain.to_left(tags, 0)
+    check_range(chain, tags)
     known = chain.counts() & (tags != UNKNOWN)
 
     def refuse(wrong: Tensor, problem: str) -> None:
@@ -69,7 +140,6 @@ def check_tags(tags: Tensor, chain: Potentials) -> None:
             what = problem.format(tag=int(tags[b, t]), before=int(tags[b, t - 1]))
             raise ArgumentError(f"sentence {b}, token {position}: {what}")
 
-    refuse(known & ((tags < 0) | (tags >= K)), f"expected a tag from 0 to {K - 1}, or {UNKNOWN}, got {{tag}}")
     y = torch.where(known, tags, 0)
     token = torch.arange(tags.shape[1], device=tags.device)
     emitted = chain.emissions.gather(2, y.unsqueeze(2)).squeeze(2)

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from .reference.counts import Counts, expected_counts
 from .reference.counts import negative_log_likelihood as reference_negative_log_likelihood
@@ -42,6 +43,7 @@ def log_partition(
         end: ``(K,)``.
         mask: ``(B, T)`` bool, None where all tokens count.
     """
+    _refuse_tangents(emissions, transitions, start, end)
     return torch.ops.chaincrf.log_partition(emissions, transitions, start, end, mask)[0]
 
 
@@ -58,6 +60,7 @@ def negative_log_likelihood(
         mask: ``(B, T)`` bool, None where all tokens count.
         tags: ``(B, T)`` int64.
     """
+    _refuse_tangents(emissions, transitions, start, end)
     return torch.ops.chaincrf.negative_log_likelihood(emissions, transitions, start, end, mask, tags)[0]
 
 
@@ -73,7 +76,16 @@ def viterbi(
         end: ``(K,)``.
         mask: ``(B, T)`` bool, None where all tokens count.
     """
+    _refuse_tangents(emissions, transitions, start, end)
     return torch.ops.chaincrf.viterbi(emissions, transitions, start, end, mask)
+
+
+def _refuse_tangents(*inputs: Tensor) -> None:
+    """An operator has no rule for tangents, and PyTorch would take that for a derivative of zero."""
+    if torch.compiler.is_compiling():
+        return
+    if any(forward_ad.unpack_dual(x).tangent is not None for x in inputs):
+        raise NotImplementedError("no forward-mode derivative of a chain: use reverse mode (torch.autograd)")
 
 
 # The kernels: one reference for all devices.

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from ..crf.chain import LinearChain
-from ..labels import Constraints, Scheme, constraints_from_tags, scheme_tags
-from .crf import Reduction, check_num_tags, constraint_masks, reduce_loss
+from ..crf.checks import checked_weights
+from ..crf.reference.score import UNKNOWN
+from ..labels import Constraints
+from .head import Head, Reduction, check_num_tags, reduce_loss
 
 __all__ = ["Softmax"]
 
 
-class Softmax(nn.Module):
+class Softmax(Head):
     """Independent softmax decisions: a linear chain whose transitions are all zero.
 
     Args:
@@ -37,41 +38,7 @@ class Softmax(nn.Module):
         *,
         constrain: Literal["always", "decode"] = "decode",
     ) -> None:
-        super().__init__()
-        masks = constraint_masks(num_tags, constraints, constrain)
-        start, transitions, end = (torch.where(mask, 0.0, -torch.inf) for mask in masks)
-        self.num_tags = num_tags
-        self.constrain = constrain
-        self.constrained = constraints is not None
-        self.start_transitions = nn.Buffer(start, persistent=False)
-        self.transitions = nn.Buffer(transitions, persistent=False)
-        self.end_transitions = nn.Buffer(end, persistent=False)
-
-    @classmethod
-    def from_labels(
-        cls,
-        labels: Sequence[str],
-        scheme: str | Scheme = "BIOES",
-        *,
-        constrain: Literal["always", "decode"] = "decode",
-    ) -> Softmax:
-        """A softmax over the tags ``scheme_tags(labels, scheme)``, in their order, with their constraints.
-
-        Args:
-            labels: span labels, such as ``["PER", "LOC"]``.
-            scheme: BIO, IOB1, BIOES, BILOU or IO.
-            constrain: as in the constructor.
-        """
-        tags = scheme_tags(labels, scheme)
-        return cls(len(tags), constraints_from_tags(tags, scheme), constrain=constrain)
-
-    def extra_repr(self) -> str:
-        """The arguments, for ``repr``."""
-        return (
-            f"num_tags={self.num_tags}, constrain={self.constrain!r}"
-            if self.constrained
-            else f"{self.num_tags}"
-        )
+        super().__init__(num_tags, constraints, constrain)
 
     def chain(
         self,
@@ -88,11 +55,15 @@ class Softmax(nn.Module):
             constrained: keep to the constraints or not; None: as ``constrain`` says for the loss.
         """
         check_num_tags(emissions, self.num_tags)
-        if self._keeps(constrained, self.constrain == "always"):
-            return LinearChain(
-                emissions, self.transitions, self.start_transitions, self.end_transitions, mask
+        start = transitions = end = None
+        if self.keeps(constrained):
+            start, transitions, end = (
+                torch.where(allowed, 0.0, -torch.inf)
+                for allowed in (self.allowed_start, self.allowed_transitions, self.allowed_end)
             )
-        return LinearChain(emissions, emissions.new_zeros(self.num_tags, self.num_tags), mask=mask)
+        if transitions is None:
+            transitions = emissions.new_zeros(self.num_tags, self.num_tags)
+        return LinearChain(emissions, transitions, start, end, mask)
 
     def forward(
         self,
@@ -113,15 +84,13 @@ class Softmax(nn.Module):
             weights: see :meth:`chaincrf.CRF.forward`.
         """
         chain = self.chain(emissions, mask)
-        if self._keeps(None, self.constrain == "always"):
+        if self.keeps(None):
             loss = -chain.log_likelihood(tags, weights)
         else:
-            scores, gold = chain.emissions.transpose(1, 2), tags
-            if mask is not None:
-                scores, gold = torch.where(mask.unsqueeze(1), scores, 0.0), torch.where(mask, tags, -100)
-            loss = F.cross_entropy(scores, gold, reduction="none")
+            loss = _cross_entropy(chain, tags)
             if weights is not None:
-                loss = loss * (weights if weights.dim() == 2 else weights.unsqueeze(1))
+                given = checked_weights(weights, chain.emissions, mask)
+                loss = loss * (given if given.dim() == 2 else given.unsqueeze(1))
             loss = loss.sum(1)
         return reduce_loss(loss, chain, reduction, weights)
 
@@ -139,10 +108,23 @@ class Softmax(nn.Module):
             mask: True where a token counts; None: all count.
             constrained: keep to the constraints or not; None: if there are any.
         """
-        if self._keeps(constrained, True):
+        if self.constrained and constrained is not False:
             return self.chain(emissions, mask, constrained=True).viterbi()[0]
-        tags = self.chain(emissions, mask, constrained=False).emissions.argmax(2)
-        return tags if mask is None else torch.where(mask, tags, -1)
+        best, tags = self.chain(emissions, mask, constrained=False).emissions.max(2)
+        counts = torch.ones_like(tags, dtype=torch.bool) if mask is None else mask
+        possible = ~(counts & (best == -torch.inf)).any(1, keepdim=True)
+        return torch.where(counts & possible, tags, -1)
 
-    def _keeps(self, constrained: bool | None, default: bool) -> bool:
-        return self.constrained and (default if constrained is None else constrained)
+
+def _cross_entropy(chain: LinearChain, tags: Int[Tensor, "B T"]) -> Float[Tensor, "B T"]:
+    """What the chain with zero transitions says, without a recursion: an impossible sequence has loss inf."""
+    scores, gold = chain.emissions, tags
+    if chain.mask is not None:
+        scores = torch.where(chain.mask.unsqueeze(2), scores, 0.0)
+        gold = torch.where(chain.mask, tags, UNKNOWN)
+    dead = scores.amax(2) == -torch.inf
+    chosen = scores.gather(2, gold.clamp(0, scores.shape[2] - 1).unsqueeze(2)).squeeze(2)
+    impossible = (dead | ((gold != UNKNOWN) & (chosen == -torch.inf))).any(1, keepdim=True)
+    scores = torch.where(impossible.unsqueeze(2), 0.0, scores)
+    loss = F.cross_entropy(scores.transpose(1, 2), gold, reduction="none", ignore_index=UNKNOWN)
+    return torch.where(impossible, torch.inf, loss)

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..crf import LinearChain
-from ..crf.reference.forward_backward import logsumexp
+from ..crf.reference.forward_backward import at_most, logsumexp
 from ..errors import ArgumentError
 from ..labels import REPAIRS, Scheme, Span, get_scheme, split_tag, tags_to_spans
 
@@ -35,7 +35,7 @@ def span_log_probability(
 ) -> Float[Tensor, " N"]:
     """The log-probability of each span: log of the summed p(y) of all paths y whose reading contains it.
 
-    Exact; differentiable; one forward-backward for all spans, and O(K^2) for each token of a span.
+    Exact; differentiable; one forward-backward for all spans, and O(K^2) for each token of each span.
 
     Args:
         chain: the distribution over paths, of a CRF or of a softmax alike.
@@ -59,30 +59,41 @@ def span_log_probability(
         )
     if repair not in REPAIRS:
         raise ArgumentError(f"repair: expected one of {', '.join(REPAIRS)}, got {repair!r}")
+    names, scheme = tuple(tags), get_scheme(scheme)
+    for tag in names:
+        scheme.split(tag)
     lengths = chain.lengths.tolist()
     windows = []
     for row, (length, found) in enumerate(zip(lengths, spans, strict=True)):
         for span in found:
             if not 0 <= span.start < span.end <= length:
                 raise ArgumentError(f"sequence {row} has {length} tokens: {span} is not within it")
-            reading = _reading(tuple(tags), get_scheme(scheme), repair, span.label)
+            reading = _reading(names, scheme, repair, span.label)
             windows.append((row, max(span.start - 1, 0), _windows(reading, span, length)))
     if not windows:
         return chain.emissions.new_zeros(0)
 
+    def width(n: int) -> int:  # all windows of a span have the same, if it has any
+        return max(map(len, windows[n][2]), default=1)
+
+    order = sorted(range(len(windows)), key=width, reverse=True)
     most = max(1, *(len(sets) for _, _, sets in windows))
-    widest = max((len(window) for _, _, sets in windows for window in sets), default=1)
-    allowed = torch.zeros(len(windows), most, widest, K, dtype=torch.bool)  # what is not there has no mass
-    for n, (_, _, sets) in enumerate(windows):
-        for m, window in enumerate(sets):
-            allowed[n, m, len(window) :] = True
-            for w, indices in enumerate(window):
-                allowed[n, m, w, [i for i in indices if i is not None]] = True
+    nothing: list[Tags] = [frozenset()] * width(order[0])  # of a window that is not there: it has no mass
+    sets = [
+        [*window, *nothing[len(window) :]]
+        for n in order
+        for window in windows[n][2] + [nothing] * (most - len(windows[n][2]))
+    ]
+    kinds = {tags: n for n, tags in enumerate(dict.fromkeys(tags for window in sets for tags in window))}
+    table = torch.tensor([[i in tags for i in range(K)] for tags in kinds])
+    allowed = table[torch.tensor([[kinds[tags] for tags in window] for window in sets])]
     device = chain.emissions.device
-    rows = torch.tensor([row for row, _, _ in windows], device=device).repeat_interleave(most)
-    starts = torch.tensor([start for _, start, _ in windows], device=device).repeat_interleave(most)
-    mass = chain.window_log_probability(starts, allowed.flatten(0, 1).to(device), rows)
-    return logsumexp(mass.unflatten(0, (-1, most)), dim=1)
+    rows = torch.tensor([windows[n][0] for n in order], device=device).repeat_interleave(most)
+    starts = torch.tensor([windows[n][1] for n in order], device=device).repeat_interleave(most)
+    widths = [width(n) for n in order for _ in range(most)]
+    mass = chain.window_log_probability(starts, allowed.to(device), rows, widths)
+    total = logsumexp(mass.unflatten(0, (-1, most)), dim=1)
+    return at_most(total, 0.0)[torch.tensor(order, device=device).argsort()]
 
 
 class _Reading(NamedTuple):

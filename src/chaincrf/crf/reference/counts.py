@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from .potentials import Potentials
-from .score import UNKNOWN, agreeing, path_score
+from .score import agreeing, complete, path_score
 from .smoothing import smooth
 
 __all__ = ["Counts", "expected_counts", "negative_log_likelihood", "observed_counts"]
@@ -66,17 +66,20 @@ def negative_log_likelihood(
     Args:
         chain: the potentials.
         tags: as given by the caller, at their tokens; ``UNKNOWN`` where the tag is not known.
+
+    Raises:
+        ArgumentError: on the CPU, a tag out of range.
     """
     log_z, expected = expected_counts(chain)
     tags = chain.to_left(tags, 0)
-    if tags.device.type == "cpu" and not bool((tags == UNKNOWN).any()):
+    if complete(chain, tags):
         score, observed = path_score(chain, tags), observed_counts(chain, tags)
     else:
         score, observed = expected_counts(chain.restrict(agreeing(tags, chain.emissions.shape[2])))
-    possible = score > -torch.inf
-    loss = torch.where(possible, log_z - score, torch.inf)
-    rows = [possible.reshape(-1, *(1,) * (x.dim() - 1)) for x in expected]
-    difference = (torch.where(r, e - o, 0.0) for r, e, o in zip(rows, expected, observed, strict=True))
+    impossible = score == -torch.inf  # NaN is not
+    loss = torch.where(impossible, torch.inf, (log_z - score).clamp(min=0))  # rounding may leave it below
+    rows = [impossible.reshape(-1, *(1,) * (x.dim() - 1)) for x in expected]
+    difference = (torch.where(r, 0.0, e - o) for r, e, o in zip(rows, expected, observed, strict=True))
     return loss, Counts(*difference)
 
 

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .forward_backward import (
+    at_most,
     backward,
     edge_log_marginals,
     finite,
@@ -43,7 +44,7 @@ def cross_entropy(p: Potentials, *others: Potentials) -> tuple[Float[Tensor, " B
         q_first, q_edges = _log_conditionals(q)
         terms = [_expected(first, q_first), _expected(edges, q_edges)]
         forbidden = terms[0][1] | terms[1][1]
-        return torch.where(forbidden, torch.inf, -terms[0][0] - terms[1][0])
+        return -torch.where(forbidden, -torch.inf, at_most(terms[0][0] + terms[1][0], 0.0))
 
     return tuple(under(q) for q in others)
 
@@ -61,6 +62,6 @@ def _log_conditionals(q: Potentials) -> tuple[Float[Tensor, "B K"], Float[Tensor
 
 def _expected(log_p: Float[Tensor, "B ..."], log_q: Float[Tensor, " ..."]) -> tuple[Tensor, Tensor]:
     """Sum p log q in each row, and whether the row has some mass where q has none."""
-    mass, forbids = log_p > -torch.inf, log_q == -torch.inf
-    terms = torch.where(mass & ~forbids, log_p.exp() * torch.where(forbids, 0.0, log_q), 0.0)
-    return terms.flatten(1).sum(1), (mass & forbids).flatten(1).any(1)
+    forbids = log_q == -torch.inf
+    terms = torch.where(log_p == -torch.inf, 0.0, log_p.exp() * torch.where(forbids, 0.0, log_q))
+    return terms.flatten(1).sum(1), ((log_p > -torch.inf) & forbids).flatten(1).any(1)

@@ -16,6 +16,10 @@ Over all tag sequences y of a sentence, with u = emissions and A = transitions::
 
 Rabiner (1989), "A tutorial on hidden Markov models"; Lafferty, McCallum, Pereira (2001), "Conditional random
 fields". Everything here is differentiable, any number of times, and costs O(T K^2) a sequence.
+
+This is the textbook form, for what needs alpha and beta themselves or logarithms of probabilities. The loss,
+its gradient and the marginals come from ``smoothing``, which takes one exponential a move where this takes
+two, and loses no digits to the size of the scores.
 """
 
 from __future__ import annotations
@@ -26,7 +30,16 @@ from torch import Tensor
 
 from .potentials import Potentials
 
-__all__ = ["backward", "edge_log_marginals", "forward", "log_marginals", "log_partition", "logsumexp"]
+__all__ = [
+    "at_most",
+    "backward",
+    "edge_log_marginals",
+    "finite",
+    "forward",
+    "log_marginals",
+    "log_partition",
+    "logsumexp",
+]
 
 
 def forward(chain: Potentials) -> Float[Tensor, "B T K"]:
@@ -83,6 +96,11 @@ def logsumexp(x: Float[Tensor, " ..."], dim: int) -> Float[Tensor, " ..."]:
         return torch.logsumexp(x, dim)
     dead = (x == -torch.inf).all(dim, keepdim=True)
     return torch.where(dead.squeeze(dim), -torch.inf, torch.logsumexp(torch.where(dead, 0.0, x), dim))
+
+
+def at_most(x: Float[Tensor, " ..."], bound: float) -> Float[Tensor, " ..."]:
+    """What cannot be above the bound but for rounding; the gradient is as if it had not been."""
+    return torch.where(x > bound, x - x.detach() + bound, x)
 
 
 def finite(log_z: Float[Tensor, " ..."]) -> Float[Tensor, " ..."]:

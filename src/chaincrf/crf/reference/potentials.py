@@ -102,6 +102,8 @@ def potentials(
 ) -> Potentials:
     """Bring the tokens that count to the left (differentiable, no synchronisation).
 
+    ``+inf`` becomes NaN at once: with it Z is infinite and p is not defined.
+
     Args:
         emissions: scores of the tags.
         transitions: ``(K, K)`` or ``(B, T-1, K, K)``.
@@ -114,10 +116,7 @@ def potentials(
     lengths = torch.full((B,), T, device=device) if mask is None else mask.sum(1)
     order = None if mask is None else (~mask).to(torch.uint8).argsort(dim=1, stable=True)
     emissions, transitions, start, end = (
-        emissions.double(),
-        transitions.double(),
-        start.double(),
-        end.double(),
+        torch.where(x == torch.inf, torch.nan, x.double()) for x in (emissions, transitions, start, end)
     )
     chain = Potentials(emissions, transitions, start, end, lengths, order)
     chain = chain._replace(emissions=chain.to_left(chain.emissions, 0.0))

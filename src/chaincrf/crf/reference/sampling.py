@@ -23,15 +23,17 @@ def sample(chain: Potentials, n: int, generator: torch.Generator | None) -> Int[
     """
     B, T, K = chain.emissions.shape
     alpha = forward(chain)
-    noise = alpha.new_empty(T, B, n, K).exponential_(generator=generator).log().neg()
+
+    def noise() -> Tensor:
+        return alpha.new_empty(B, n, K).exponential_(generator=generator).log().neg()
 
     last = chain.last().unsqueeze(1)
-    final = ((chain.at_last(alpha) + chain.end).unsqueeze(1) + noise[-1]).argmax(dim=2)
+    final = ((chain.at_last(alpha) + chain.end).unsqueeze(1) + noise()).argmax(dim=2)
     path = [final]
     for t in reversed(range(1, T)):
         moves = chain.moves_into(t).expand(B, K, K).transpose(1, 2)  # [to, from]
         into = moves.gather(1, path[-1].unsqueeze(2).expand(B, n, K))
-        previous = (alpha[:, t - 1].unsqueeze(1) + into + noise[t - 1]).argmax(dim=2)
+        previous = (alpha[:, t - 1].unsqueeze(1) + into + noise()).argmax(dim=2)
         path.append(torch.where(last < t, final, previous))
-    exists = chain.counts() & (log_partition(chain, alpha) > -torch.inf).unsqueeze(1)
+    exists = chain.counts() & (log_partition(chain, alpha) != -torch.inf).unsqueeze(1)
     return torch.where(exists.unsqueeze(2), torch.stack(path[::-1], dim=1), -1)

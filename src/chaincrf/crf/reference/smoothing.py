@@ -11,7 +11,8 @@ log space; they come from the last token back, by products of probabilities::
     p(y_{t-1} = i, y_t = j) = w_t[i, j] p(y_t = j)
     p(y_{t-1} = i)          = sum_j p(y_{t-1} = i, y_t = j)
 
-Each probability is at most 1, so none overflows, and one that underflows is zero to float64. Differentiable.
+Each probability is at most 1, so none overflows, and one that underflows is zero to float64. Differentiable,
+any number of times. It knows no beta: what needs alpha and beta themselves is in ``forward_backward``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .forward_backward import finite, log_partition
 from .potentials import Potentials
 
 __all__ = ["smooth"]
@@ -34,25 +34,19 @@ def smooth(
     """
     emissions = chain.emissions.unbind(1)
     B, T, K = chain.emissions.shape
-    lowest = torch.finfo(torch.float64).min
-
     alpha, weights = [chain.start + emissions[0]], []
     for t in range(1, T):
-        scores = alpha[-1].unsqueeze(2) + chain.moves_into(t)
-        highest = scores.detach().amax(dim=1, keepdim=True)
-        exp = (scores - highest.clamp(min=lowest)).exp()
-        total = exp.sum(dim=1, keepdim=True).clamp(min=1)  # at least exp(0), but for a tag that none leads to
-        weights.append(exp / total)
-        alpha.append((total.log() + highest).squeeze(1) + emissions[t])
+        weight, total = _normalised(alpha[-1].unsqueeze(2) + chain.moves_into(t))
+        weights.append(weight)
+        alpha.append(total + emissions[t])
 
-    alpha = torch.stack(alpha, dim=1)
-    log_z = log_partition(chain, alpha)
-    p_last = (chain.at_last(alpha) + chain.end - finite(log_z).unsqueeze(1)).exp()
-    is_last = chain.counts() & (torch.arange(T, device=alpha.device) == chain.last().unsqueeze(1))
+    p_last, log_z = _normalised(chain.at_last(torch.stack(alpha, dim=1)) + chain.end)
+    log_z = torch.where(chain.lengths > 0, log_z, 0.0)
+    is_last = chain.counts() & (torch.arange(T, device=log_z.device) == chain.last().unsqueeze(1))
     ends = torch.where(is_last.unsqueeze(2), p_last.unsqueeze(1), 0.0).unbind(1)
 
     p, edges = [ends[-1]], []  # p is 0 beyond the last token
-    moves = alpha.new_zeros(B, K, K)
+    moves = log_z.new_zeros(B, K, K)
     for t in reversed(range(1, T)):
         edge = weights[t - 1] * p[-1].unsqueeze(1)
         p.append(ends[t - 1] + edge.sum(dim=2))
@@ -63,3 +57,11 @@ def smooth(
     if chain.per_position:
         moves = torch.stack(edges[::-1], dim=1) if edges else torch.zeros_like(chain.transitions)
     return log_z, torch.stack(p[::-1], dim=1), moves
+
+
+def _normalised(scores: Float[Tensor, " B K *to"]) -> tuple[Tensor, Float[Tensor, " B *to"]]:
+    """The softmax over dimension 1, all zero where all is -inf, and the log of its denominator."""
+    highest = scores.detach().amax(dim=1, keepdim=True)
+    exp = (scores - highest.clamp(min=torch.finfo(torch.float64).min)).exp()
+    total = exp.sum(dim=1, keepdim=True).clamp(min=1)  # at least exp(0), but for a tag that none leads to
+    return exp / total, (total.log() + highest).squeeze(1)

@@ -37,7 +37,7 @@ def viterbi(chain: Potentials) -> tuple[Int[Tensor, "B T"], Float[Tensor, " B"]]
         previous = origins[t - 1].gather(1, path[-1].unsqueeze(1)).squeeze(1)
         path.append(torch.where(last < t, best_last, previous))
     score = torch.where(chain.lengths > 0, score, 0.0)
-    exists = chain.counts() & (score > -torch.inf).unsqueeze(1)
+    exists = chain.counts() & (score != -torch.inf).unsqueeze(1)
     return torch.where(exists, torch.stack(path[::-1], dim=1), -1), score
 
 
@@ -68,5 +68,5 @@ def k_best(chain: Potentials, k: int) -> tuple[Int[Tensor, "B T k"], Float[Tenso
         path.append(torch.where(last < t, best_last, origins[t - 1].gather(1, path[-1])))
     empty_path = torch.where(torch.arange(k, device=score.device) == 0, 0.0, -torch.inf).to(score.dtype)
     score = torch.where((chain.lengths > 0).unsqueeze(1), score, empty_path)
-    exists = chain.counts().unsqueeze(2) & (score > -torch.inf).unsqueeze(1)
+    exists = chain.counts().unsqueeze(2) & (score != -torch.inf).unsqueeze(1)
     return torch.where(exists, torch.stack(path[::-1], dim=1) // k, -1), score
