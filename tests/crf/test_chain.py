@@ -20,6 +20,8 @@ from . import oracle
 from .agreement import close, leaves, rows, same_gradients, size
 from .strategies import UNKNOWN, chains, chains_with_tags, over
 
+pytestmark = pytest.mark.usefixtures("each_backend")
+
 
 @over(chains())
 def test_log_partition(chain: LinearChain) -> None:

@@ -7,6 +7,8 @@ from chaincrf.crf import LinearChain
 
 from .strategies import UNKNOWN
 
+pytestmark = pytest.mark.usefixtures("each_backend")
+
 REAL_VALUED = {
     "log_partition": lambda c, tags: c.log_partition(),
     "score": lambda c, tags: c.score(tags),

@@ -42,8 +42,8 @@ TAGS = torch.tensor([[0, 2, 1, 1], [0, 1, 0, -100], [0, 0, 0, 0]])
 @pytest.mark.parametrize("mask", [True, False])
 def test_opcheck(kind: str, mask: bool) -> None:
     inputs = example(kind, mask)
-    torch.library.opcheck(torch.ops.chaincrf.log_partition.default, tuple(inputs))
-    torch.library.opcheck(torch.ops.chaincrf.negative_log_likelihood.default, (*inputs, TAGS))
+    torch.library.opcheck(torch.ops.chaincrf.log_partition.default, (*inputs, True))
+    torch.library.opcheck(torch.ops.chaincrf.negative_log_likelihood.default, (*inputs, TAGS, True))
     torch.library.opcheck(torch.ops.chaincrf.viterbi.default, tuple(inputs))
 
 
@@ -100,7 +100,7 @@ def test_second_derivatives_are_those_of_the_enumeration(drawn: tuple[LinearChai
 
 
 def test_the_saved_gradient_carries_no_graph_and_says_so() -> None:
-    outputs = torch.ops.chaincrf.log_partition(*example())
+    outputs = torch.ops.chaincrf.log_partition(*example(), True)
     assert outputs[0].requires_grad
     assert not any(x.requires_grad for x in outputs[1:])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int, Num
@@ -89,9 +90,11 @@ class LinearChain:
             if validate:
                 check_allowed(allowed, mask)
             emissions = torch.where(allowed, emissions, -torch.inf)
-        dtype = torch.float32
-        for x in (emissions, transitions, start, end):
-            dtype = torch.promote_types(dtype, x.dtype)
+        dtype = emissions.dtype
+        if dtype.itemsize < 4 or not dtype == transitions.dtype == start.dtype == end.dtype:
+            dtype = torch.float32
+            for x in (emissions, transitions, start, end):
+                dtype = torch.promote_types(dtype, x.dtype)
         self.emissions = emissions.to(dtype)
         self.transitions = transitions.to(dtype)
         self.start_transitions = start.to(dtype)
@@ -179,6 +182,30 @@ class LinearChain:
             return torch.where(value == -torch.inf, -torch.inf, value)  # with gradient zero
         self._check_tags(tags)
         return -ops.negative_log_likelihood(*self._inputs(), tags)
+
+    def loss(
+        self, tags: Int[Tensor, "B T"], reduction: Literal["mean", "sum", "token_mean"] = "mean"
+    ) -> Float[Tensor, ""]:
+        """The negative log-likelihood of a batch; as from ``log_likelihood``, in fewer steps.
+
+        Args:
+            tags: a tag at each token that counts, or -100: unknown.
+            reduction: ``"sum"``, ``"mean"`` over the sequences that have a token, or ``"token_mean"``. A mean
+                over nothing is 0.
+
+        Raises:
+            ArgumentError: as ``log_likelihood``.
+        """
+        self._check_tags(tags)
+        units = 1 if reduction == "sum" else self.units(tokens=reduction == "token_mean")
+        return ops.negative_log_likelihood(*self._inputs(), tags, units)
+
+    def units(self, *, tokens: bool) -> int | Int[Tensor, ""]:
+        """How many sequences have a token, or how many tokens count; at least 1: what means divide by."""
+        if self.mask is None:
+            B, T, _ = self.emissions.shape
+            return max(1, B * T if tokens else B)
+        return (self.mask if tokens else self.mask.any(1)).sum().clamp(min=1)
 
     def token_log_likelihood(self, tags: Int[Tensor, "B T"]) -> Float[Tensor, "B T"]:
         """Log p(y_t | y_1 .. y_{t-1}) of the gold tags: the chain rule's terms, 0 where masked.

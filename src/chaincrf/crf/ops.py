@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from .reference.counts import Counts, expected_counts
+from .backends import serves_numba
+from .reference.counts import Counts, expected_counts, no_counts
 from .reference.counts import negative_log_likelihood as reference_negative_log_likelihood
 from .reference.potentials import Potentials, potentials
 from .reference.viterbi import viterbi as reference_viterbi
@@ -26,8 +27,8 @@ __all__ = ["log_partition", "negative_log_likelihood", "viterbi"]
 _CHAIN = "Tensor emissions, Tensor transitions, Tensor start, Tensor end, Tensor? mask"
 _COUNTS = "Tensor, Tensor, Tensor, Tensor"
 _library = torch.library.Library("chaincrf", "DEF")
-_library.define(f"log_partition({_CHAIN}) -> (Tensor, {_COUNTS})")
-_library.define(f"negative_log_likelihood({_CHAIN}, Tensor tags) -> (Tensor, {_COUNTS})")
+_library.define(f"log_partition({_CHAIN}, bool gradient) -> (Tensor, {_COUNTS})")
+_library.define(f"negative_log_likelihood({_CHAIN}, Tensor tags, bool gradient) -> (Tensor, {_COUNTS})")
 _library.define(f"viterbi({_CHAIN}) -> (Tensor, Tensor)")
 
 
@@ -43,14 +44,23 @@ def log_partition(
         end: ``(K,)``.
         mask: ``(B, T)`` bool, None where all tokens count.
     """
-    _refuse_tangents(emissions, transitions, start, end)
-    return torch.ops.chaincrf.log_partition(emissions, transitions, start, end, mask)[0]
+    inputs = emissions, transitions, start, end, mask
+    gradient = _wants_gradient(*inputs[:4])
+    if _directly(*inputs):
+        return _Direct.apply(*inputs, None, None) if gradient else _loss(*inputs, None, False)[0]
+    return _log_partition_operator(*inputs, gradient)[0]
 
 
 def negative_log_likelihood(
-    emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, mask: Tensor | None, tags: Tensor
+    emissions: Tensor,
+    transitions: Tensor,
+    start: Tensor,
+    end: Tensor,
+    mask: Tensor | None,
+    tags: Tensor,
+    units: int | Tensor | None = None,
 ) -> Tensor:
-    """-log p(tags) of each sequence, ``(B,)``; tags that are -100 are summed over.
+    """-log p(tags) of each sequence, ``(B,)``, or their sum divided by ``units``; -100 is summed over.
 
     Args:
         emissions: ``(B, T, K)``.
@@ -59,9 +69,15 @@ def negative_log_likelihood(
         end: ``(K,)``.
         mask: ``(B, T)`` bool, None where all tokens count.
         tags: ``(B, T)`` int64.
+        units: what a mean divides the sum by; None: no sum is taken.
     """
-    _refuse_tangents(emissions, transitions, start, end)
-    return torch.ops.chaincrf.negative_log_likelihood(emissions, transitions, start, end, mask, tags)[0]
+    inputs = emissions, transitions, start, end, mask
+    gradient = _wants_gradient(*inputs[:4])
+    if gradient and _directly(*inputs, tags):
+        return _Direct.apply(*inputs, tags, units)
+    loss = _loss if _directly(*inputs, tags) else _loss_operator
+    value = loss(*inputs, tags, gradient)[0]
+    return value if units is None else value.sum() / units
 
 
 def viterbi(
@@ -76,19 +92,62 @@ def viterbi(
         end: ``(K,)``.
         mask: ``(B, T)`` bool, None where all tokens count.
     """
-    _refuse_tangents(emissions, transitions, start, end)
-    return torch.ops.chaincrf.viterbi(emissions, transitions, start, end, mask)
+    inputs = emissions, transitions, start, end, mask
+    _refuse_tangents(*inputs[:4])
+    return _viterbi(*inputs) if _directly(*inputs) else _viterbi_operator(*inputs)
+
+
+def _wants_gradient(*inputs: Tensor) -> bool:
+    _refuse_tangents(*inputs)
+    return torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
 
 
 def _refuse_tangents(*inputs: Tensor) -> None:
     """An operator has no rule for tangents, and PyTorch would take that for a derivative of zero."""
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or forward_ad._current_level < 0:
         return
     if any(forward_ad.unpack_dual(x).tangent is not None for x in inputs):
         raise NotImplementedError("no forward-mode derivative of a chain: use reverse mode (torch.autograd)")
 
 
-# The kernels: one reference for all devices.
+_PLAIN = {torch.Tensor, torch.nn.Parameter}
+
+
+def _directly(emissions: Tensor, *others: Tensor | None) -> bool:
+    """Whether nobody looks on who must see an operator (a compiler, a transform, a tracer).
+
+    Then the kernel is called as it is: the way through the dispatcher takes longer than a sentence.
+    """
+    return not (
+        torch.compiler.is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or torch._C._len_torch_dispatch_stack()
+        or torch._C._get_tracing_state() is not None
+        or emissions.dtype not in (torch.float32, torch.float64)
+        or any(x is not None and type(x) not in _PLAIN for x in (emissions, *others))
+    )
+
+
+class _Direct(torch.autograd.Function):
+    """The loss, or log Z without tags, where an operator is not needed."""
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> Tensor:
+        *inputs, ctx.units = inputs
+        value, *counts = _loss(*inputs, True)
+        ctx.set_materialize_grads(False)
+        ctx.has_counts = True
+        ctx.save_for_backward(*inputs, *counts)
+        return value if ctx.units is None else value.sum() / ctx.units
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor | None) -> tuple[Tensor | None, ...]:
+        if gradient is not None and ctx.units is not None:
+            gradient = (gradient / ctx.units).expand(len(ctx.saved_tensors[0]))
+        return *_backward(ctx, gradient)[:6], None
+
+
+# The kernels: compiled ones where they serve, else the reference.
 
 
 def _with_counts(chain: Potentials, tags: Tensor | None, dtype: torch.dtype) -> tuple[Tensor, Counts]:
@@ -97,37 +156,60 @@ def _with_counts(chain: Potentials, tags: Tensor | None, dtype: torch.dtype) -> 
     return value.to(dtype), Counts(*(c.to(dtype, copy=True) for c in counts))  # none may be a view
 
 
-@torch.no_grad()
+def _loss(
+    emissions: Tensor,
+    transitions: Tensor,
+    start: Tensor,
+    end: Tensor,
+    mask: Tensor | None,
+    tags: Tensor | None,
+    gradient: bool,
+) -> tuple[Tensor, ...]:
+    inputs = emissions, transitions, start, end, mask
+    if serves_numba(emissions):
+        from .kernels import numba_cpu
+
+        return numba_cpu.loss(*inputs, tags, gradient)
+    with torch.no_grad():
+        value, counts = _with_counts(potentials(*inputs), tags, emissions.dtype)
+        return value, *(counts if gradient else no_counts(emissions))
+
+
 def _log_partition(
-    emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, mask: Tensor | None
+    emissions: Tensor,
+    transitions: Tensor,
+    start: Tensor,
+    end: Tensor,
+    mask: Tensor | None,
+    gradient: bool,
 ) -> tuple[Tensor, ...]:
-    value, counts = _with_counts(potentials(emissions, transitions, start, end, mask), None, emissions.dtype)
-    return value, *counts
+    return _loss(emissions, transitions, start, end, mask, None, gradient)
 
 
-@torch.no_grad()
-def _negative_log_likelihood(
-    emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, mask: Tensor | None, tags: Tensor
-) -> tuple[Tensor, ...]:
-    value, counts = _with_counts(potentials(emissions, transitions, start, end, mask), tags, emissions.dtype)
-    return value, *counts
-
-
-@torch.no_grad()
 def _viterbi(
     emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, mask: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    chain = potentials(emissions, transitions, start, end, mask)
-    tags, scores = reference_viterbi(chain)
-    return chain.in_place(tags, -1), scores.to(emissions.dtype)
+    inputs = emissions, transitions, start, end, mask
+    if serves_numba(emissions):
+        from .kernels import numba_cpu
+
+        return numba_cpu.viterbi(*inputs)
+    with torch.no_grad():
+        chain = potentials(*inputs)
+        tags, scores = reference_viterbi(chain)
+        return chain.in_place(tags, -1), scores.to(emissions.dtype)
 
 
 # What the compiler needs to know: shapes and dtypes.
 
 
-def _fake_with_counts(emissions: Tensor, transitions: Tensor, *_: Tensor | None) -> tuple[Tensor, ...]:
+def _fake_with_counts(
+    emissions: Tensor, transitions: Tensor, *others: Tensor | bool | None
+) -> tuple[Tensor, ...]:
     B, _T, K = emissions.shape
     new = emissions.new_empty
+    if not others[-1]:
+        return new(B), *no_counts(emissions)
     moves = new(B, K, K) if transitions.dim() == 2 else new(transitions.shape)
     return new(B), new(emissions.shape), moves, new(B, K), new(B, K)
 
@@ -140,24 +222,41 @@ def _fake_viterbi(emissions: Tensor, *_: Tensor | None) -> tuple[Tensor, Tensor]
 # The gradient: what was saved, or the reference once more where it must itself be differentiable.
 
 
-def _setup_context(ctx: Any, inputs: tuple[Tensor | None, ...], output: tuple[Tensor, ...]) -> None:
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     ctx.mark_non_differentiable(*output[1:])
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(*inputs, *output[1:])
+    ctx.has_counts = inputs[-1]
+    ctx.save_for_backward(*inputs[:-1], *output[1:])
 
 
 def _backward(ctx: Any, gradient: Tensor | None, *_: None) -> tuple[Tensor | None, ...]:
     inputs, counts = ctx.saved_tensors[:-4], Counts(*ctx.saved_tensors[-4:])
     if gradient is None:  # nothing depends on the value
-        return (None,) * len(inputs)
+        return (None,) * (len(inputs) + 1)
     emissions, transitions, start, end, mask, *tags = inputs
-    if torch.is_grad_enabled():
+    if torch.is_grad_enabled() or not ctx.has_counts:
         chain = potentials(emissions, transitions, start, end, mask)
         counts = _with_counts(chain, tags[0] if tags else None, gradient.dtype)[1]
+    return *_weighted(counts, gradient, transitions.dim() == 2), *(None,) * (len(inputs) - 3)
+
+
+def _in_memory(x: Tensor) -> bool:
+    """Not so within ``is_grads_batched``, where a plain tensor stands for many."""
+    try:
+        return x.data_ptr() != 0
+    except RuntimeError:
+        return False
+
+
+def _weighted(counts: Counts, weights: Tensor, shared: bool) -> tuple[Tensor, ...]:
+    """Counts times the weights of their sequences, summed for what the sequences share."""
+    if not torch.is_grad_enabled() and _directly(weights) and _in_memory(weights) and serves_numba(weights):
+        from .kernels import numba_cpu
+
+        return numba_cpu.weighted(counts, weights, shared)
     # products and sums, as an autocast region would round a matrix product
-    rows = [x * gradient.reshape(-1, *(1,) * (x.dim() - 1)) for x in counts]
-    moves = rows[1].sum(0) if transitions.dim() == 2 else rows[1]
-    return rows[0], moves, rows[2].sum(0), rows[3].sum(0), *(None,) * (len(inputs) - 4)
+    rows = [x * weights.reshape(-1, *(1,) * (x.dim() - 1)) for x in counts]
+    return rows[0], rows[1].sum(0) if shared else rows[1], rows[2].sum(0), rows[3].sum(0)
 
 
 def _no_gradient(ctx: Any, inputs: tuple[Tensor | None, ...], output: tuple[Tensor, ...]) -> None:
@@ -170,6 +269,9 @@ def _vmap(operator: Any) -> Callable[..., tuple[Any, Any]]:
     def rule(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Any, Any]:
         size = info.batch_size
         batched = [d is not None for d in in_dims]
+        flags = [x for x in inputs if isinstance(x, bool)]
+        inputs, in_dims = inputs[: len(inputs) - len(flags)], in_dims[: len(in_dims) - len(flags)]
+        batched = batched[: len(inputs)]
         inputs = tuple(x.movedim(d, 0) if d is not None else x for x, d in zip(inputs, in_dims, strict=True))
         emissions, *parameters = inputs[:4]
         rows = (emissions, *inputs[4:])  # what has a row for each sequence
@@ -179,11 +281,14 @@ def _vmap(operator: Any) -> Callable[..., tuple[Any, Any]]:
                 for x, is_batched in zip(rows, (batched[0], *batched[4:]), strict=True)
             )
             emissions, *others = (x if x is None else x.flatten(0, 1) for x in wide)
-            outputs = operator(emissions, *parameters, *others)
+            outputs = operator(emissions, *parameters, *others, *flags)
             outputs = tuple(x.unflatten(0, (size, -1)) for x in outputs)
         else:
             picked = list(zip(inputs, batched, strict=True))
-            each = [operator(*(x[n] if is_batched else x for x, is_batched in picked)) for n in range(size)]
+            each = [
+                operator(*(x[n] if is_batched else x for x, is_batched in picked), *flags)
+                for n in range(size)
+            ]
             outputs = tuple(map(torch.stack, zip(*each, strict=True)))
         return outputs, (0,) * len(outputs)
 
@@ -192,7 +297,7 @@ def _vmap(operator: Any) -> Callable[..., tuple[Any, Any]]:
 
 for _name, _kernel, _fake, _context in (
     ("log_partition", _log_partition, _fake_with_counts, _setup_context),
-    ("negative_log_likelihood", _negative_log_likelihood, _fake_with_counts, _setup_context),
+    ("negative_log_likelihood", _loss, _fake_with_counts, _setup_context),
     ("viterbi", _viterbi, _fake_viterbi, _no_gradient),
 ):
     _library.impl(_name, _kernel, "CompositeExplicitAutograd")
@@ -202,3 +307,7 @@ for _name, _kernel, _fake, _context in (
     for _device in ("cpu", "cuda"):
         torch.library.register_autocast(_operator, _device, torch.float32, lib=_library)
     torch.library.register_autograd(_operator, _backward, setup_context=_context, lib=_library)
+
+_log_partition_operator = torch.ops.chaincrf.log_partition.default
+_loss_operator = torch.ops.chaincrf.negative_log_likelihood.default
+_viterbi_operator = torch.ops.chaincrf.viterbi.default

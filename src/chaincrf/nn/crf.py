@@ -105,6 +105,8 @@ class CRF(Head):
             ArgumentError: a shape or dtype that does not fit, or an unknown reduction.
         """
         chain = self.chain(emissions, mask)
+        if weights is None and reduction in ("mean", "sum", "token_mean"):
+            return chain.loss(tags, reduction)
         return reduce_loss(-chain.log_likelihood(tags, weights), chain, reduction, weights)
 
     def decode(

@@ -135,10 +135,12 @@ def reduce_loss(
         return loss
     if reduction == "sum":
         return loss.sum()
+    if weights is None:
+        return loss.sum() / chain.units(tokens=reduction == "token_mean")
     units = (chain.lengths > 0) if reduction == "mean" else chain.lengths
-    if weights is not None and weights.dim() == 1:
+    if weights.dim() == 1:
         units = units * weights
-    elif weights is not None and reduction == "token_mean":
+    elif reduction == "token_mean":
         units = weights if chain.mask is None else torch.where(chain.mask, weights, 0.0)
     total = units.sum()
     return loss.sum() / torch.where(total > 0, total, 1)

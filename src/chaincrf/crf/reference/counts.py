@@ -17,7 +17,7 @@ from .potentials import Potentials
 from .score import agreeing, complete, path_score
 from .smoothing import smooth
 
-__all__ = ["Counts", "expected_counts", "negative_log_likelihood", "observed_counts"]
+__all__ = ["Counts", "expected_counts", "negative_log_likelihood", "no_counts", "observed_counts"]
 
 
 class Counts(NamedTuple):
@@ -34,6 +34,11 @@ class Counts(NamedTuple):
     transitions: Float[Tensor, " ..."]
     start: Float[Tensor, "B K"]
     end: Float[Tensor, "B K"]
+
+
+def no_counts(emissions: Float[Tensor, "B T K"]) -> Counts:
+    """In the place of a gradient that nobody asked for."""
+    return Counts(*(emissions.new_empty(0) for _ in range(4)))
 
 
 def expected_counts(chain: Potentials) -> tuple[Float[Tensor, " B"], Counts]:

@@ -30,6 +30,7 @@ import numpy as np
 from .compiled import compiled, entry
 from .lanes import (
     WIDTH,
+    aligned,
     any_of,
     exp,
     exponent,
@@ -51,8 +52,8 @@ W = WIDTH
 FLOOR = -173.0
 LOWEST = 2.0**-500
 MARGIN = 60 * math.log(2)
-BUFFER = 2**16
-"""Doubles in a buffer, so that a chunk of steps stays in the cache of a core."""
+BUFFER, LONGEST_CHUNK, BLOCK = 2**17, 512, 32
+"""Doubles in a buffer; the most steps in it; and steps whose moves are counted at once, from the cache."""
 
 
 class Chain(NamedTuple):
@@ -108,6 +109,15 @@ def counted(mask, masked, B, T):
 
 
 @compiled
+def positions_of(mask, masked, b, T, position, lane):
+    """Where the tokens that count stand in their row."""
+    n = lane * T
+    for t in range(T):
+        position[n] = t
+        n += mask[b * T + t] if masked else 1
+
+
+@compiled
 def longest_first(lengths, T):
     """The sequences in the order of their lengths (a counting sort, stable)."""
     place = np.zeros(T + 2, dtype=np.int64)
@@ -121,6 +131,12 @@ def longest_first(lengths, T):
         order[place[n]] = b
         place[n] += 1
     return order
+
+
+@compiled
+def chunk_of(rows, longest):
+    """How many steps are held in memory."""
+    return max(1, min(max(BUFFER // (rows * W), 128), LONGEST_CHUNK, longest))
 
 
 @compiled
@@ -180,7 +196,7 @@ def gather(chain, tile, n0, n1):
         at = (n - n0 + 1) * rows * W
         for lane in range(W):
             if n < tile.length[lane]:
-                t = tile.position[lane * T + n] if chain.masked else n
+                t = tile.position[lane * T + n]
                 token = (tile.sequence[lane] * T + t) * K
                 for k in range(K):
                     tile.into[at + k * W + lane] = chain.emissions[token + k]
@@ -274,14 +290,14 @@ def forward(chain, tile, n0, n1, scale, power, lost, value, first_time):
 
 
 @compiled
-def backward(chain, tile, n0, n1, dead, gold, unary, first, last):
-    """The marginals of tokens n1 to n0, written where they belong, and q in the place of r."""
+def backward(chain, tile, n0, lowest, n1, dead, gold, unary, first, last):
+    """The marginals of tokens n1 back to ``lowest``, written where they belong, and q in the place of r."""
     T, K, rows = chain.T, chain.K, chain.rows
     zero = splat(0.0)
     active = 0
     while active < W and tile.length[active] > n1:
         active += 1
-    for n in range(n1 - 1, n0 - 1, -1):
+    for n in range(n1 - 1, lowest - 1, -1):
         now = (n - n0 + 1) * rows * W
         before = now - rows * W
         while active < W and tile.length[active] == n + 1:
@@ -298,11 +314,11 @@ def backward(chain, tile, n0, n1, dead, gold, unary, first, last):
                 tile.p[j * W + lane] = p
                 last[row + j] = p
             if gold[lane]:
-                t = tile.position[lane * T + n] if chain.masked else n
+                t = tile.position[lane * T + n]
                 y = chain.tags[tile.sequence[lane] * T + t]
                 last[row + y] = tile.p[y * W + lane] - 1.0
         for lane in range(active):
-            t = tile.position[lane * T + n] if chain.masked else n
+            t = tile.position[lane * T + n]
             token = tile.sequence[lane] * T + t
             row = token * K
             for j in range(K):
@@ -324,8 +340,8 @@ def backward(chain, tile, n0, n1, dead, gold, unary, first, last):
 
 
 @compiled
-def count_moves(chain, tile, steps, skip):
-    """Add alpha_{t-1}[i] q_t[j] over the steps, for four by two pairs of tags at a time."""
+def count_moves(chain, tile, first, last):
+    """Add alpha_{t-1}[i] q_t[j] over steps of the chunk, for four by two pairs of tags at a time."""
     K, rows = chain.K, chain.rows
     for j in range(0, rows, 4):
         for i in range(0, K, 2):
@@ -335,7 +351,7 @@ def count_moves(chain, tile, steps, skip):
             at += rows * W
             e, f = load(tile.uses, at), load(tile.uses, at + W)
             g, h = load(tile.uses, at + 2 * W), load(tile.uses, at + 3 * W)
-            for s in range(1 + skip, steps + 1):
+            for s in range(first, last):
                 x = load(tile.alpha, ((s - 1) * rows + i) * W)
                 y = load(tile.alpha, ((s - 1) * rows + i + 1) * W)
                 to = (s * rows + j) * W
@@ -363,7 +379,7 @@ def gold_score(chain, tile, lane):
     before = -1
     status = DONE
     for n in range(tile.length[lane]):
-        t = tile.position[lane * T + n] if chain.masked else n
+        t = tile.position[lane * T + n]
         y = chain.tags[b * T + t]
         if y < 0 or y >= K:
             if y != -100:
@@ -393,7 +409,7 @@ def write_moves(chain, tile, gold, out):
         if gold[lane]:
             before = 0
             for n in range(tile.length[lane]):
-                t = tile.position[lane * T + n] if chain.masked else n
+                t = tile.position[lane * T + n]
                 y = chain.tags[b * T + t]
                 if n > 0:
                     tile.uses[(before * rows + y) * W + lane] -= 1.0
@@ -409,12 +425,8 @@ def place(chain, tile, lane, b, length, unary, first, last, gradient):
     T, K = chain.T, chain.K
     tile.sequence[lane] = b
     tile.length[lane] = length
-    if chain.masked and b >= 0:
-        n = 0
-        for t in range(T):
-            if chain.mask[b * T + t]:
-                tile.position[lane * T + n] = t
-                n += 1
+    if b >= 0:
+        positions_of(chain.mask, chain.masked, b, T, tile.position, lane)
     if gradient and b >= 0:
         if length < T:
             for x in range(b * T * K, (b + 1) * T * K):
@@ -446,6 +458,7 @@ def solve(chain, tile, chunk, checkpoints, gradient, value, unary, moves, first,
             if gradient:
                 checkpoints[c * size : (c + 1) * size] = tile.alpha[:size]
 
+    unfinished = 0
     dead, gold = np.zeros(W, dtype=np.bool_), np.zeros(W, dtype=np.bool_)
     for lane in range(W):
         b, length = tile.sequence[lane], tile.length[lane]
@@ -469,12 +482,13 @@ def solve(chain, tile, chunk, checkpoints, gradient, value, unary, moves, first,
             elif what == DONE:
                 gold[lane] = score > -np.inf
                 dead[lane] = not gold[lane]
-                log_z = max(log_z - score, 0.0)
+                log_z = max(log_z - score, 0.0) if gold[lane] else np.inf
         dead[lane] |= what == REDO or what == NOT_A_NUMBER
         value[b] = np.nan if what == NOT_A_NUMBER else log_z
         status[b] = what
+        unfinished += what != DONE
     if not gradient:
-        return
+        return unfinished
 
     tile.p[:] = 0.0
     tile.uses[:] = 0.0
@@ -486,9 +500,12 @@ def solve(chain, tile, chunk, checkpoints, gradient, value, unary, moves, first,
             gather(chain, tile, n0, n1)
             exponentiate(chain, tile, n1 - n0, number, dropped)
             forward(chain, tile, n0, n1, scale, power, lost, found, False)
-        backward(chain, tile, n0, n1, dead, gold, unary, first, last)
-        count_moves(chain, tile, n1 - n0, 1 if n0 == 0 else 0)
+        for high in range(n1, n0, -BLOCK):
+            low = max(high - BLOCK, n0)
+            backward(chain, tile, n0, low, high, dead, gold, unary, first, last)
+            count_moves(chain, tile, max(low, 1) - n0 + 1, high - n0 + 1)
     write_moves(chain, tile, gold, moves)
+    return unfinished
 
 
 @entry
@@ -518,6 +535,9 @@ def run(
         status: ``(B,)`` uint8, written.
         worker: which one of
         workers: how many share the tiles.
+
+    Returns:
+        How many of its sequences are not DONE.
     """
     rows = (K + 3) // 4 * 4
     mask_, scores = pointer(mask, np.uint8(0)), pointer(transitions, like)
@@ -536,15 +556,17 @@ def run(
         top_start, top_end, top_move, max(drop_start, drop_end, drop_move),
         number if fine_start and fine_end else 0,
     )  # fmt: skip
-    longest = lengths[order[0]]
-    chunk = min(max(BUFFER // (rows * W), 64), max(longest, 1))
+    longest = lengths[order[0]] if B else 0
+    chunk = chunk_of(rows, longest)
     size = rows * W
     tile = Tile(
-        np.empty(W, dtype=np.int64), np.empty(W, dtype=np.int64), np.empty(W * T if mask != 0 else 0, dtype=np.int64),
-        np.zeros((chunk + 1) * size), np.empty((chunk + 1) * size), np.empty((chunk + 1) * W),
-        np.empty(size), np.empty((K + 1) * size if gradient else 0),
+        np.empty(W, dtype=np.int64), np.empty(W, dtype=np.int64), np.empty(W * T + 1, dtype=np.int64),
+        aligned((chunk + 1) * size), aligned((chunk + 1) * size), aligned((chunk + 1) * W),
+        aligned(size), aligned((K + 1) * size if gradient else 0),
     )  # fmt: skip
+    tile.alpha[:] = 0.0
     checkpoints = np.empty((longest // chunk + 1) * size if gradient else 0)
+    unfinished = 0
     tiles = (B + W - 1) // W
     for turn in range((tiles + workers - 1) // workers):
         n = turn * workers + (worker if turn % 2 == 0 else workers - 1 - worker)
@@ -563,7 +585,63 @@ def run(
                 pointer(last, like),
                 gradient,
             )
-        solve(
+        unfinished += solve(
             chain, tile, chunk, checkpoints, gradient, pointer(value, like), pointer(unary, like),
             pointer(moves, like), pointer(first, like), pointer(last, like), pointer(status, np.uint8(0)),
         )  # fmt: skip
+    return unfinished
+
+
+@compiled
+def add_rows(rows, weight, many, B, size, out):
+    """The weighted sum of the rows of a matrix, in double precision."""
+    total = np.zeros(size)
+    for b in range(B):
+        w = np.float64(weight[b if many else 0])
+        for x in range(size):
+            total[x] += w * rows[b * size + x]
+    for x in range(size):
+        out[x] = total[x]
+
+
+@compiled
+def scale_rows(rows, weight, many, B, size, out):
+    """Each row of a matrix times its weight."""
+    for b in range(B):
+        w = weight[b if many else 0]
+        for x in range(b * size, (b + 1) * size):
+            out[x] = w * rows[x]
+
+
+@entry
+def weigh(
+    like, B, size, K, moves_size, given, unary, moves, first, last, unary_, moves_, first_, last_, weights
+):
+    """Counts of sequences times their weights, summed over sequences but for those of tokens.
+
+    Args:
+        like: a number of the type of the counts.
+        B: sequences.
+        size: counts of tags of a sequence.
+        K: tags.
+        moves_size: counts of moves of a sequence if each position has its own, else -1.
+        given: how many weights there are, B or 1.
+        unary: address of ``(B, T, K)``; so the others.
+        moves: ``(B, K, K)`` or ``(B, T-1, K, K)``.
+        first: ``(B, K)``.
+        last: ``(B, K)``.
+        unary_: ``(B, T, K)``, written.
+        moves_: ``(K, K)`` or ``(B, T-1, K, K)``, written.
+        first_: ``(K,)``, written.
+        last_: ``(K,)``, written.
+        weights: ``(B,)`` or ``(1,)``.
+    """
+    weight, many = pointer(weights, like), given > 1
+    scale_rows(pointer(unary, like), weight, many, B, size, pointer(unary_, like))
+    if moves_size >= 0:
+        scale_rows(pointer(moves, like), weight, many, B, moves_size, pointer(moves_, like))
+    else:
+        add_rows(pointer(moves, like), weight, many, B, K * K, pointer(moves_, like))
+    add_rows(pointer(first, like), weight, many, B, K, pointer(first_, like))
+    add_rows(pointer(last, like), weight, many, B, K, pointer(last_, like))
+    return 0

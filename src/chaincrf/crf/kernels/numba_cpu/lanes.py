@@ -12,9 +12,12 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic, models, overload, register_model
+
+from .compiled import compiled
 
 __all__ = [
     "WIDTH",
@@ -170,6 +173,14 @@ def _place(target: Any, builder: Any, array: types.Array, value: Any, index: Any
     return builder.bitcast(builder.gep(data, [index]), _NUMBERS.as_pointer())
 
 
+@compiled
+def aligned(size):
+    """A flat array of doubles, not initialised, whose Lanes do not cross the lines of a cache."""
+    array = np.empty(size + WIDTH)
+    skip = -(array.ctypes.data // 8) % WIDTH
+    return array[skip : skip + size]
+
+
 @intrinsic
 def load(_context: Any, array: Any, i: Any) -> Any:
     """The WIDTH doubles of a flat array from index ``i`` on."""
@@ -229,7 +240,7 @@ _LOG2_E = 1.4426950408889634
 _LN2_HIGH, _LN2_LOW = 0.6931471803691238, 1.9082149292705877e-10  # the high part has 21 zero bits at its end
 
 
-@njit(inline="always")
+@compiled
 def exp(x: Any) -> Any:
     """e^x for -700 <= x <= 700, to one unit in the last place: 2^n e^r with \\|r\\| <= ln 2 / 2."""
     rounded = x * splat(_LOG2_E) + splat(_MAGIC)

@@ -1,0 +1,58 @@
+"""Workers: sequences are shared out to threads of Python, since kernels do not hold the GIL.
+
+Numba's own threads are not used: its OpenMP layer kills a forked child, its ``workqueue`` layer does not
+stand two Python threads that call at once. A sequence is computed by one worker from beginning to end, in a
+tile that does not depend on their number; so neither does any result.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+
+__all__ = ["share", "workers"]
+
+ENOUGH = 400_000
+"""Multiply-adds of WIDTH numbers (about 0.1 ms) below which a second worker does not pay."""
+
+_pool: ThreadPoolExecutor | None = None
+_forked = False
+
+
+def workers(work: int, tiles: int) -> int:
+    """How many workers share some work: as many as PyTorch has threads, if each has enough to do.
+
+    Args:
+        work: multiply-adds of WIDTH numbers.
+        tiles: how many parts it has.
+    """
+    if work < 2 * ENOUGH or _forked:
+        return 1
+    return max(1, min(torch.get_num_threads(), tiles, work // ENOUGH))
+
+
+def share(number: int, work: Callable[[int], int]) -> list[int]:
+    """The results of ``work(0)``, .., ``work(number - 1)``, called at the same time; the first one here.
+
+    Args:
+        number: how many workers, at least 2.
+        work: must not hold the GIL for long.
+    """
+    global _pool  # noqa: PLW0603 (threads are made once in a process)
+    if _pool is None:
+        _pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="chaincrf")
+    others = [_pool.submit(work, n) for n in range(1, number)]
+    return [work(0), *(other.result() for other in others)]
+
+
+def _after_fork() -> None:
+    """A forked child has none of its parent's threads; it stays serial, as it is one of many."""
+    global _pool, _forked  # noqa: PLW0603
+    _pool, _forked = None, True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
