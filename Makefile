@@ -26,8 +26,8 @@ format: $(VENV)/.installed-check  ## apply the format and the safe fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.installed-test  ## the quick measurements; `python benchmarks/run.py --help` for the others
-	$(BIN)/python benchmarks/run.py layer --threads 1
+bench: $(VENV)/.installed-bench  ## the quick measurements; `python benchmarks/run.py --help` for the others
+	$(BIN)/python benchmarks/run.py crf
 
 docs: $(VENV)/.installed-docs  ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -9,20 +9,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
+import crf as layers
 
 __all__ = ["BENCHMARKS", "benchmark"]
 
 Row = dict[str, Any]
 BENCHMARKS: dict[str, Callable[[Path | None], Iterator[Row]]] = {}
 
-SHAPES = [(32, 50, 9), (32, 128, 9), (32, 128, 25), (64, 50, 50), (8, 512, 17)]
-
 
 def benchmark(function: Callable[[Path | None], Iterator[Row]]) -> Callable[[Path | None], Iterator[Row]]:
     """Register a measurement under its name."""
     BENCHMARKS[function.__name__] = function
     return function
+
+
+benchmark(layers.crf)
 
 
 def milliseconds(contestants: dict[str, Callable[[], object]], rounds: int = 15) -> dict[str, float]:
@@ -35,54 +36,6 @@ def milliseconds(contestants: dict[str, Callable[[], object]], rounds: int = 15)
             if number >= 2:
                 times[name].append(time.perf_counter() - start)
     return {name: round(1000 * statistics.median(values), 3) for name, values in times.items()}
-
-
-@benchmark
-def layer(data: Path | None) -> Iterator[Row]:
-    """Loss with its gradient, and Viterbi decoding: ours, pytorch-crf, and a masked cross-entropy."""
-    import torchcrf
-
-    import chaincrf
-
-    del data
-    for B, T, K in SHAPES:
-        generator = torch.Generator().manual_seed(0)
-        lengths = torch.randint(T // 2, T + 1, (B,), generator=generator)
-        lengths[0] = T
-        mask = torch.arange(T) < lengths[:, None]
-        tags = torch.randint(0, K, (B, T), generator=generator)
-        emissions = torch.randn(B, T, K, generator=generator).requires_grad_()
-        ours, theirs = chaincrf.CRF(K), torchcrf.CRF(K, batch_first=True)
-        softmax = chaincrf.Softmax(K)
-
-        def step(loss: Callable[[], torch.Tensor], leaf: torch.Tensor = emissions) -> Callable[[], None]:
-            def run() -> None:
-                leaf.grad = None
-                loss().backward()
-
-            return run
-
-        losses = milliseconds(
-            {
-                "cross_entropy": step(lambda: softmax(emissions, tags, mask)),  # noqa: B023 (run at once)
-                "chaincrf": step(lambda: ours(emissions, tags, mask)),  # noqa: B023
-                "pytorch_crf": step(lambda: -theirs(emissions, tags, mask, reduction="mean")),  # noqa: B023
-            }
-        )
-        with torch.inference_mode():
-            decoding = milliseconds(
-                {
-                    "chaincrf": lambda: ours.decode(emissions, mask),  # noqa: B023
-                    "pytorch_crf": lambda: theirs.decode(emissions, mask),  # noqa: B023
-                }
-            )
-        yield {
-            "shape (B, T, K)": [B, T, K],
-            "loss and gradient, ms": losses,
-            "loss: pytorch-crf / chaincrf": round(losses["pytorch_crf"] / losses["chaincrf"], 2),
-            "Viterbi, ms": decoding,
-            "Viterbi: pytorch-crf / chaincrf": round(decoding["pytorch_crf"] / decoding["chaincrf"], 2),
-        }
 
 
 @benchmark

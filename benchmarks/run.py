@@ -1,6 +1,6 @@
 """Run measurements and keep their results.
 
-    python benchmarks/run.py layer
+    python benchmarks/run.py crf
     python benchmarks/run.py pos --data FOLDER
 
 Every figure in the documentation was printed by one of these and lies in ``benchmarks/results``.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import sys
 from datetime import UTC, datetime
@@ -23,13 +24,32 @@ sys.path.insert(0, str(Path(__file__).parent))
 from registry import BENCHMARKS
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("chaincrf", "torch", "numpy", "pytorch-crf", "lightning-fabric")
+PACKAGES = ["chaincrf", "torch", "numpy", "numba", "llvmlite", "lightning-fabric"]
+PACKAGES += ["pytorch-crf", "TorchCRF", "torch-struct"]
+    "chaincrf",
+    "torch",
+    "numpy",
+    "numba",
+    "llvmlite",
+    "pytorch-crf",
+    "TorchCRF",
+    "torch-struct",
+    "lightning-fabric",
+]
+
+
+def processor() -> str:
+    """The processor's own name, where the system tells it."""
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text(encoding="utf-8").splitlines() if information.exists() else []
+    name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return f"{name or platform.machine()}, {os.cpu_count()} cores"
 
 
 def versions() -> dict[str, str]:
     """What was measured with what."""
     found = {"python": platform.python_version(), "threads": str(torch.get_num_threads())}
-    found["processor"] = platform.machine()
+    found["processor"] = processor()
     for package in PACKAGES:
         try:
             found[package] = version(package)

@@ -24,8 +24,8 @@ _chosen: ContextVar[Backend] = ContextVar("chaincrf.backend", default="auto")
 def backend(name: Backend) -> Iterator[None]:
     """Choose what computes losses and best paths within a ``with`` block, in this thread.
 
-    ``"auto"``, which holds everywhere else: compiled kernels where there are some for the device (on a CPU, if
-    Numba is installed), and the reference for the rest. All give the same results up to rounding.
+    ``"auto"``, which holds everywhere else: compiled kernels where there are some for the device (on a CPU,
+    if Numba is installed), and the reference for the rest. All give the same results up to rounding.
 
     Args:
         name: ``"auto"``, ``"reference"``: plain PyTorch, or ``"numba"``.

@@ -133,15 +133,16 @@ class _Direct(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> Tensor:
-        *inputs, ctx.units = inputs
-        value, *counts = _loss(*inputs, True)
+        emissions, transitions, start, end, mask, tags, ctx.units = inputs
+        value, *counts = _loss(emissions, transitions, start, end, mask, tags, True)
         ctx.set_materialize_grads(False)
         ctx.has_counts = True
-        ctx.save_for_backward(*inputs, *counts)
+        ctx.save_for_backward(*inputs[:-1], *counts)
         return value if ctx.units is None else value.sum() / ctx.units
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor | None) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        (gradient,) = gradients
         if gradient is not None and ctx.units is not None:
             gradient = (gradient / ctx.units).expand(len(ctx.saved_tensors[0]))
         return *_backward(ctx, gradient)[:6], None

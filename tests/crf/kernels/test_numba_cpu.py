@@ -171,7 +171,7 @@ def test_wide_ranges_and_hard_constraints_reach_both_recursions() -> None:
 
 def test_a_score_that_stands_for_forbidden_does_not_leave_the_fast_recursion() -> None:
     """-10000 in the place of -inf, as many do."""
-    chain, tags = chain_of(8, 60, 9)
+    chain, _ = chain_of(8, 60, 9)
     transitions = torch.where(torch.rand(9, 9, generator=torch.Generator().manual_seed(0)) < 0.3, -1e4, 0.0)
     chain = LinearChain(chain.emissions, transitions.double(), mask=chain.mask)
     assert statuses(chain) == [DONE] * 8

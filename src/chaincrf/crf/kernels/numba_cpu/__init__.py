@@ -18,7 +18,8 @@ from torch import Tensor
 from ...reference.counts import Counts, no_counts
 from ...reference.potentials import potentials
 from ...reference.score import agreeing, check_range
-from . import forward_backward, log_space, viterbi as viterbi_
+from . import forward_backward, log_space
+from . import viterbi as viterbi_
 from .lanes import WIDTH
 from .threads import share, workers
 
@@ -136,9 +137,8 @@ def viterbi(
     B, T, K = emissions.shape
     held, addresses = _contiguous(emissions, transitions, start, end, mask, None)
     tags, value = torch.empty(B, T, dtype=torch.int64), emissions.new_empty(B)
-    inputs = (
-        _LIKE[emissions.dtype], B, T, K, *addresses[:5], transitions.dim() == 4, tags.data_ptr(), value.data_ptr()
-    )  # fmt: skip
+    written = tags.data_ptr(), value.data_ptr()
+    inputs = _LIKE[emissions.dtype], B, T, K, *addresses[:5], transitions.dim() == 4, *written
     _in_parallel(B, T * K * K * 2, lambda n, of: viterbi_.run(*inputs, n, of))
     del held  # whose memory the addresses are in
     return tags, value

@@ -1,9 +1,9 @@
-"""Loss and gradient in one pass: the recursion of ``reference/smoothing.py``, scaled, WIDTH sequences at once.
+"""Loss and gradient in one pass: the recursion of ``reference/smoothing.py``, scaled, WIDTH at once.
 
 With U = exp(emissions) and A = exp(transitions), each divided by its largest entry, and s_t a power of two::
 
     r_t[j]     = sum_i alpha_{t-1}[i] A[i, j]
-    alpha_t[j] = r_t[j] U_t[j] s_t                          (forward; log Z is the log of what was divided out)
+    alpha_t[j] = r_t[j] U_t[j] s_t                         (forward; log Z is the log of what was divided out)
 
     q_t[j]     = p(y_t = j) / r_t[j]
     p(y_{t-1} = i)          = alpha_{t-1}[i] sum_j A[i, j] q_t[j]                                   (backward)
@@ -141,7 +141,7 @@ def chunk_of(rows, longest):
 
 @compiled
 def weights(scores, n, out):
-    """exp(scores) divided by the largest; that one's log, the highest log left out, and whether all are numbers."""
+    """exp(scores) by the largest; that one's log, the highest log left out, and whether all are numbers."""
     top = -np.inf
     number = True
     for i in range(n):
@@ -483,7 +483,7 @@ def solve(chain, tile, chunk, checkpoints, gradient, value, unary, moves, first,
                 gold[lane] = score > -np.inf
                 dead[lane] = not gold[lane]
                 log_z = max(log_z - score, 0.0) if gold[lane] else np.inf
-        dead[lane] |= what == REDO or what == NOT_A_NUMBER
+        dead[lane] |= what in (REDO, NOT_A_NUMBER)
         value[b] = np.nan if what == NOT_A_NUMBER else log_z
         status[b] = what
         unfinished += what != DONE

@@ -96,8 +96,8 @@ def _operator(function: Any, emit: Emit, result: types.Type = lanes, of: types.T
     instruction = _binary(emit, result, of)
 
     @overload(function)
-    def _choose(a, b):  # noqa: ANN202 (Numba compares its signature with the lambda's)
-        return (lambda a, b: instruction(a, b)) if a == b == of else None
+    def _choose(a, b):
+        return (lambda a, b: instruction(a, b)) if a == b == of else None  # noqa: PLW0108
 
 
 def _arithmetic(name: str) -> Emit:
@@ -242,7 +242,7 @@ _LN2_HIGH, _LN2_LOW = 0.6931471803691238, 1.9082149292705877e-10  # the high par
 
 @compiled
 def exp(x: Any) -> Any:
-    """e^x for -700 <= x <= 700, to one unit in the last place: 2^n e^r with \\|r\\| <= ln 2 / 2."""
+    """e^x for -700 <= x <= 700, to one unit in the last place: 2^n e^r with r within ln 2 / 2 of 0."""
     rounded = x * splat(_LOG2_E) + splat(_MAGIC)
     n = rounded - splat(_MAGIC)
     r = x - n * splat(_LN2_HIGH) - n * splat(_LN2_LOW)

@@ -368,7 +368,7 @@ def run(
     like, B, T, K, emissions, transitions, start, end, mask, tags, gradient,
     value, unary, moves, first, last, status, which, count, by_position, worker, workers,
 ):  # fmt: skip
-    """The tiles of one worker; arguments as for ``forward_backward.run``, and:
+    """The tiles of one worker; arguments as for ``forward_backward.run``, and those named here.
 
     Args:
         transitions: ``(K, K)``, or ``(B, T-1, K, K)`` if ``by_position``.

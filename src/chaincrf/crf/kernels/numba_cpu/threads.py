@@ -15,8 +15,12 @@ import torch
 
 __all__ = ["share", "workers"]
 
-ENOUGH = 400_000
-"""Multiply-adds of WIDTH numbers (about 0.1 ms) below which a second worker does not pay."""
+ENOUGH = 3000000
+"""Multiply-adds of WIDTH numbers (about 1 ms) below which a worker does not pay.
+
+With less, two workers on two cores were measured to be slower than one: PyTorch's own threads keep the other
+core busy for a while after each operation.
+"""
 
 _pool: ThreadPoolExecutor | None = None
 _forked = False
@@ -50,7 +54,7 @@ def share(number: int, work: Callable[[int], int]) -> list[int]:
 
 def _after_fork() -> None:
     """A forked child has none of its parent's threads; it stays serial, as it is one of many."""
-    global _pool, _forked  # noqa: PLW0603
+    global _pool, _forked
     _pool, _forked = None, True
 
 
