@@ -26,16 +26,6 @@ from registry import BENCHMARKS
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ["chaincrf", "torch", "numpy", "numba", "llvmlite", "lightning-fabric"]
 PACKAGES += ["pytorch-crf", "TorchCRF", "torch-struct"]
-    "chaincrf",
-    "torch",
-    "numpy",
-    "numba",
-    "llvmlite",
-    "pytorch-crf",
-    "TorchCRF",
-    "torch-struct",
-    "lightning-fabric",
-]
 
 
 def processor() -> str:
