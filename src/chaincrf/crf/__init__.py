@@ -1,5 +1,6 @@
 """The linear chain: tensors only; knows no tag names."""
 
+from .backends import backend
 from .chain import LinearChain
 
-__all__ = ["LinearChain"]
+__all__ = ["LinearChain", "backend"]

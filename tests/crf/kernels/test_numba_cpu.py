@@ -118,7 +118,7 @@ def statuses(chain: LinearChain) -> list[int]:
     status = torch.full((B,), 99, dtype=torch.uint8)
     addresses = [0 if x is None else x.data_ptr() for x in (emissions, transitions, start, end, mask, None)]
     written = [x.data_ptr() for x in (*out, status)]
-    forward_backward.run(np.float64(0), B, T, K, *addresses, True, *written, 0, 1)
+    forward_backward.run(np.float64(0), B, T, K, *addresses, True, *written, threads.memory(), 0, 1)
     return status.tolist()
 
 

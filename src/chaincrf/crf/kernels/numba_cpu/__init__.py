@@ -21,7 +21,7 @@ from ...reference.score import agreeing, check_range
 from . import forward_backward, log_space
 from . import viterbi as viterbi_
 from .lanes import WIDTH
-from .threads import share, workers
+from .threads import memory, share, workers
 
 __all__ = ["loss", "viterbi", "weighted"]
 
@@ -65,7 +65,7 @@ def loss(
     unfinished = 0
     if shared:
         unfinished = _in_parallel(
-            B, T * K * K * 3, lambda n, of: forward_backward.run(*chain, *written, n, of)
+            B, T * K * K * 3, lambda n, of: forward_backward.run(*chain, *written, memory(), n, of)
         )
     if unfinished or not shared:
         rows = (status == forward_backward.REDO).nonzero()[:, 0] if shared else torch.arange(B)
@@ -139,7 +139,7 @@ def viterbi(
     tags, value = torch.empty(B, T, dtype=torch.int64), emissions.new_empty(B)
     written = tags.data_ptr(), value.data_ptr()
     inputs = _LIKE[emissions.dtype], B, T, K, *addresses[:5], transitions.dim() == 4, *written
-    _in_parallel(B, T * K * K * 2, lambda n, of: viterbi_.run(*inputs, n, of))
+    _in_parallel(B, T * K * K * 2, lambda n, of: viterbi_.run(*inputs, memory(), n, of))
     del held  # whose memory the addresses are in
     return tags, value
 

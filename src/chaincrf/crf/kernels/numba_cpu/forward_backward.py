@@ -30,7 +30,6 @@ import numpy as np
 from .compiled import compiled, entry
 from .lanes import (
     WIDTH,
-    aligned,
     any_of,
     exp,
     exponent,
@@ -40,6 +39,7 @@ from .lanes import (
     pointer,
     splat,
     store,
+    taken,
     where,
 )
 
@@ -511,7 +511,7 @@ def solve(chain, tile, chunk, checkpoints, gradient, value, unary, moves, first,
 @entry
 def run(
     like, B, T, K, emissions, transitions, start, end, mask, tags, gradient,
-    value, unary, moves, first, last, status, worker, workers,
+    value, unary, moves, first, last, status, memory, worker, workers,
 ):  # fmt: skip
     """The tiles of one worker; the status of each sequence is left in ``status``.
 
@@ -533,6 +533,7 @@ def run(
         first: ``(B, K)``, written.
         last: ``(B, K)``, written.
         status: ``(B,)`` uint8, written.
+        memory: doubles to compute in.
         worker: which one of
         workers: how many share the tiles.
 
@@ -559,10 +560,12 @@ def run(
     longest = lengths[order[0]] if B else 0
     chunk = chunk_of(rows, longest)
     size = rows * W
+    free = np.zeros(1, dtype=np.int64)
     tile = Tile(
         np.empty(W, dtype=np.int64), np.empty(W, dtype=np.int64), np.empty(W * T + 1, dtype=np.int64),
-        aligned((chunk + 1) * size), aligned((chunk + 1) * size), aligned((chunk + 1) * W),
-        aligned(size), aligned((K + 1) * size if gradient else 0),
+        taken(memory, free, (chunk + 1) * size), taken(memory, free, (chunk + 1) * size),
+        taken(memory, free, (chunk + 1) * W), taken(memory, free, size),
+        taken(memory, free, (K + 1) * size if gradient else 0),
     )  # fmt: skip
     tile.alpha[:] = 0.0
     checkpoints = np.empty((longest // chunk + 1) * size if gradient else 0)

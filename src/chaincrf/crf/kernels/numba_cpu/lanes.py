@@ -181,6 +181,16 @@ def aligned(size):
     return array[skip : skip + size]
 
 
+@compiled
+def taken(memory, place, size):
+    """The same, from memory that is at hand, if it is enough; ``place[0]`` is where the free part begins."""
+    begin = place[0] + (-(memory.ctypes.data // 8 + place[0])) % WIDTH
+    if begin + size > len(memory):
+        return aligned(size)
+    place[0] = begin + size
+    return memory[begin : begin + size]
+
+
 @intrinsic
 def load(_context: Any, array: Any, i: Any) -> Any:
     """The WIDTH doubles of a flat array from index ``i`` on."""

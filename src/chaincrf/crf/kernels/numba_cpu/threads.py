@@ -8,12 +8,14 @@ tile that does not depend on their number; so neither does any result.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import torch
 
-__all__ = ["share", "workers"]
+__all__ = ["memory", "share", "workers"]
 
 ENOUGH = 3000000
 """Multiply-adds of WIDTH numbers (about 1 ms) below which a worker does not pay.
@@ -22,6 +24,15 @@ With less, two workers on two cores were measured to be slower than one: PyTorch
 core busy for a while after each operation.
 """
 
+
+class _Memory(threading.local):
+    """Memory that each thread keeps: to get it anew for each call takes longer than to compute in it."""
+
+    def __init__(self) -> None:
+        self.doubles = np.empty(2**20)  # 8 MiB, which the system gives as they are touched
+
+
+_memory = _Memory()
 _pool: ThreadPoolExecutor | None = None
 _forked = False
 
@@ -36,6 +47,11 @@ def workers(work: int, tiles: int) -> int:
     if work < 2 * ENOUGH or _forked:
         return 1
     return max(1, min(torch.get_num_threads(), tiles, work // ENOUGH))
+
+
+def memory() -> np.ndarray:
+    """Doubles to compute in, of this thread."""
+    return _memory.doubles
 
 
 def share(number: int, work: Callable[[int], int]) -> list[int]:

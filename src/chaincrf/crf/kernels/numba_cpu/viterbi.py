@@ -15,7 +15,7 @@ import numpy as np
 
 from .compiled import compiled, entry
 from .forward_backward import chunk_of, counted, longest_first, positions_of
-from .lanes import WIDTH, aligned, any_of, load, maximum, pointer, splat, store, where
+from .lanes import WIDTH, any_of, load, maximum, pointer, splat, store, taken, where
 
 __all__ = ["run"]
 
@@ -161,7 +161,9 @@ def backtrace(
 
 
 @entry
-def run(like, B, T, K, emissions, transitions, start, end, mask, by_position, tags, value, worker, workers):
+def run(
+    like, B, T, K, emissions, transitions, start, end, mask, by_position, tags, value, memory, worker, workers
+):
     """The tiles of one worker.
 
     Args:
@@ -177,6 +179,7 @@ def run(like, B, T, K, emissions, transitions, start, end, mask, by_position, ta
         by_position: whether each position has transitions of its own.
         tags: ``(B, T)`` int64, written.
         value: ``(B,)``, written.
+        memory: doubles to compute in.
         worker: which one of
         workers: how many share the tiles.
     """
@@ -197,7 +200,12 @@ def run(like, B, T, K, emissions, transitions, start, end, mask, by_position, ta
             numbers = 0
     chunk = chunk_of(K, longest)
     size = K * W
-    u, delta, checkpoints = aligned((chunk + 1) * size), aligned((chunk + 1) * size), np.empty(0)
+    free = np.zeros(1, dtype=np.int64)
+    u, delta, checkpoints = (
+        taken(memory, free, (chunk + 1) * size),
+        taken(memory, free, (chunk + 1) * size),
+        np.empty(0),
+    )
     if longest > chunk:
         checkpoints = np.empty((longest // chunk + 1) * size)
     sequence, length, path = np.empty(W, np.int64), np.empty(W, np.int64), np.zeros(W, np.int64)
