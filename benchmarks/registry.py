@@ -117,3 +117,34 @@ def tag(data: Path | None) -> Iterator[Row]:
     )
     for size, value in times.items():
         yield {"batch size": int(size), "tokens a second": round(1000 * tokens / value)}
+
+
+@benchmark
+def fallback(data: Path | None) -> Iterator[Row]:
+    """How many sequences the kernel gave back to log space while taggers were trained."""
+    from unittest import mock
+
+    from chaincrf.crf.kernels import numba_cpu
+    from chaincrf.data import get_corpus, read_corpus
+    from chaincrf.training import Recipe, train
+
+    del data
+    scaled, logs = numba_cpu.forward_backward, numba_cpu.log_space
+    run, redo = scaled.run, logs.run
+    for corpus, task in (("ncbi-disease", "ner"), ("ewt-pos", "pos")):
+        splits = {name: read_corpus(path, task=task) for name, path in get_corpus(corpus).splits.items()}
+        for constrained in (False, True) if task == "ner" else (False,):
+            seen = {"sequences": 0, "given back": 0}
+
+            def counted(like: Any, B: int, *rest: Any) -> int:
+                seen["sequences"] += B if rest[-2] == 0 else 0  # noqa: B023 (each has its own)
+                return run(like, B, *rest)
+
+            def counted_again(*given: Any) -> int:
+                seen["given back"] += given[-4] if given[-2] == 0 else 0  # noqa: B023
+                return redo(*given)
+
+            recipe = Recipe(task=task, head="crf", constrain="always" if constrained else "never", epochs=8)
+            with mock.patch.object(scaled, "run", counted), mock.patch.object(logs, "run", counted_again):
+                train(splits["train"], splits["dev"], recipe)
+            yield {"corpus": corpus, "constrained": constrained, "epochs": 8} | seen

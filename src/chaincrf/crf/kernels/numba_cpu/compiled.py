@@ -14,7 +14,7 @@ from numba import njit
 
 __all__ = ["compiled", "entry"]
 
-NOTICE = "chaincrf: compiling the CRF for this processor, once (about ten seconds)"
+NOTICE = "chaincrf: compiling the CRF for this processor, once (ten to twenty seconds)"
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
 
 
