@@ -14,6 +14,7 @@ from chaincrf.crf import LinearChain
 from chaincrf.crf.backends import backend
 from chaincrf.crf.kernels import numba_cpu
 from chaincrf.crf.kernels.numba_cpu import forward_backward, log_space, threads
+from chaincrf.crf.kernels.numba_cpu.tiles import DONE, REDO
 
 SHAPES = [
     (1, 1, 1), (3, 2, 1), (2, 7, 2), (9, 5, 3), (7, 12, 4), (8, 30, 5), (20, 40, 9), (17, 11, 16),
@@ -120,9 +121,6 @@ def statuses(chain: LinearChain) -> list[int]:
     written = [x.data_ptr() for x in (*out, status)]
     forward_backward.run(np.float64(0), B, T, K, *addresses, True, *written, threads.memory(), 0, 1)
     return status.tolist()
-
-
-DONE, REDO = forward_backward.DONE, forward_backward.REDO
 
 
 def two_blocks(T: int, step: float) -> LinearChain:
@@ -264,7 +262,7 @@ print(LinearChain(torch.zeros(1, 3, 2), torch.zeros(2, 2)).viterbi()[0].tolist()
 
 def test_a_change_in_any_file_makes_compiled_code_stale() -> None:
     """Numba itself looks at the file of the entry alone."""
-    for kernel in (forward_backward.run, forward_backward.weigh, log_space.run, numba_cpu.viterbi_.run):
+    for kernel in (forward_backward.run, numba_cpu.weigh, log_space.run, numba_cpu.viterbi_.run):
         assert len(kernel.dispatcher._cache._cache_file._source_stamp) == 64
 
 

@@ -22,6 +22,8 @@ from . import forward_backward, log_space
 from . import viterbi as viterbi_
 from .lanes import WIDTH
 from .threads import memory, share, workers
+from .tiles import NOT_A_NUMBER, REDO, UNKNOWN_TAGS, WRONG_TAG
+from .weigh import weigh
 
 __all__ = ["loss", "viterbi", "weighted"]
 
@@ -68,7 +70,7 @@ def loss(
             B, T * K * K * 3, lambda n, of: forward_backward.run(*chain, *written, memory(), n, of)
         )
     if unfinished or not shared:
-        rows = (status == forward_backward.REDO).nonzero()[:, 0] if shared else torch.arange(B)
+        rows = (status == REDO).nonzero()[:, 0] if shared else torch.arange(B)
         which = rows.data_ptr(), len(rows), not shared
         _in_parallel(len(rows), T * K * K * 30, lambda n, of: log_space.run(*chain, *written, *which, n, of))
         with torch.no_grad():
@@ -94,17 +96,17 @@ def weighted(counts: Counts, weights: Tensor, shared: bool) -> tuple[Tensor, ...
     weights = weights.contiguous()
     addresses = (*(x.data_ptr() for x in counts), *(x.data_ptr() for x in out), weights.data_ptr())
     like = _LIKE[weights.dtype]
-    forward_backward.weigh(like, B, T * K, K, -1 if shared else (T - 1) * K * K, len(weights), *addresses)
+    weigh(like, B, T * K, K, -1 if shared else (T - 1) * K * K, len(weights), *addresses)
     return tuple(out)
 
 
 def _finish(chain: list[Any], value: Tensor, counts: Counts, status: Tensor, gradient: bool) -> None:
     """What a kernel leaves to do: what is no number, and tags that are unknown or wrong."""
     emissions, transitions, start, end, mask, tags = chain
-    if (status == forward_backward.WRONG_TAG).any():
+    if (status == WRONG_TAG).any():
         chain_ = potentials(emissions, transitions, start, end, mask)
         check_range(chain_, chain_.to_left(tags, 0))
-    rows = (status == forward_backward.UNKNOWN_TAGS).nonzero()[:, 0]
+    rows = (status == UNKNOWN_TAGS).nonzero()[:, 0]
     if len(rows):  # less what agrees with the tags that are known
         agree = agreeing(tags[rows], emissions.shape[2])
         restricted = torch.where(agree, emissions[rows], -torch.inf)
@@ -117,7 +119,7 @@ def _finish(chain: list[Any], value: Tensor, counts: Counts, status: Tensor, gra
         for expected, less in zip(counts if gradient else (), observed, strict=False):
             zero = impossible.reshape(-1, *(1,) * (less.dim() - 1))
             expected[rows] = torch.where(zero, 0.0, expected[rows] - less)
-    rows = (status == forward_backward.NOT_A_NUMBER).nonzero()[:, 0]
+    rows = (status == NOT_A_NUMBER).nonzero()[:, 0]
     for x in (value, *(counts if gradient else ())):
         x[rows] = torch.nan
 

@@ -42,18 +42,27 @@ from .lanes import (
     taken,
     where,
 )
+from .tiles import (
+    DONE,
+    NOT_A_NUMBER,
+    REDO,
+    UNKNOWN_TAGS,
+    WRONG_TAG,
+    chunk_of,
+    counted,
+    gather,
+    longest_first,
+    place,
+)
 
-__all__ = ["DONE", "NOT_A_NUMBER", "REDO", "UNKNOWN_TAGS", "WRONG_TAG", "run"]
-
-DONE, REDO, NOT_A_NUMBER, UNKNOWN_TAGS, WRONG_TAG = range(5)
-"""What became of a sequence."""
+__all__ = ["run"]
 
 W = WIDTH
 FLOOR = -173.0
 LOWEST = 2.0**-500
 MARGIN = 60 * math.log(2)
-BUFFER, LONGEST_CHUNK, BLOCK = 2**17, 512, 32
-"""Doubles in a buffer; the most steps in it; and steps whose moves are counted at once, from the cache."""
+BLOCK = 32
+"""Steps whose moves are counted at once, while they are in the cache."""
 
 
 class Chain(NamedTuple):
@@ -93,50 +102,6 @@ class Tile(NamedTuple):
     shift: np.ndarray
     p: np.ndarray
     uses: np.ndarray
-
-
-@compiled
-def counted(mask, masked, B, T):
-    """The number of tokens that count in each sequence."""
-    lengths = np.full(B, T, dtype=np.int64)
-    if masked:
-        for b in range(B):
-            n = 0
-            for t in range(T):
-                n += mask[b * T + t]
-            lengths[b] = n
-    return lengths
-
-
-@compiled
-def positions_of(mask, masked, b, T, position, lane):
-    """Where the tokens that count stand in their row."""
-    n = lane * T
-    for t in range(T):
-        position[n] = t
-        n += mask[b * T + t] if masked else 1
-
-
-@compiled
-def longest_first(lengths, T):
-    """The sequences in the order of their lengths (a counting sort, stable)."""
-    place = np.zeros(T + 2, dtype=np.int64)
-    for n in lengths:
-        place[T - n + 1] += 1
-    for n in range(T + 1):
-        place[n + 1] += place[n]
-    order = np.empty(len(lengths), dtype=np.int64)
-    for b in range(len(lengths)):
-        n = T - lengths[b]
-        order[place[n]] = b
-        place[n] += 1
-    return order
-
-
-@compiled
-def chunk_of(rows, longest):
-    """How many steps are held in memory."""
-    return max(1, min(max(BUFFER // (rows * W), 128), LONGEST_CHUNK, longest))
 
 
 @compiled
@@ -186,23 +151,6 @@ def product(vector, at, panel, first, K):
         c = c + x * splat(panel[k + 2])
         d = d + x * splat(panel[k + 3])
     return a, b, c, d
-
-
-@compiled
-def gather(chain, tile, n0, n1):
-    """Bring the emissions of tokens n0 to n1 into lanes; 0 beyond the end of a sequence."""
-    T, K, rows = chain.T, chain.K, chain.rows
-    for n in range(n0, n1):
-        at = (n - n0 + 1) * rows * W
-        for lane in range(W):
-            if n < tile.length[lane]:
-                t = tile.position[lane * T + n]
-                token = (tile.sequence[lane] * T + t) * K
-                for k in range(K):
-                    tile.into[at + k * W + lane] = chain.emissions[token + k]
-            else:
-                for k in range(K):
-                    tile.into[at + k * W + lane] = 0.0
 
 
 @compiled
@@ -420,24 +368,6 @@ def write_moves(chain, tile, gold, out):
 
 
 @compiled
-def place(chain, tile, lane, b, length, unary, first, last, gradient):
-    """Put a sequence into a lane; its gradient is 0 where nothing is written later."""
-    T, K = chain.T, chain.K
-    tile.sequence[lane] = b
-    tile.length[lane] = length
-    if b >= 0:
-        positions_of(chain.mask, chain.masked, b, T, tile.position, lane)
-    if gradient and b >= 0:
-        if length < T:
-            for x in range(b * T * K, (b + 1) * T * K):
-                unary[x] = 0.0
-        if length == 0:
-            for x in range(b * K, (b + 1) * K):
-                first[x] = 0.0
-                last[x] = 0.0
-
-
-@compiled
 def solve(chain, tile, chunk, checkpoints, gradient, value, unary, moves, first, last, status):
     """Everything about the sequences of a tile."""
     K, rows = chain.K, chain.rows
@@ -593,58 +523,3 @@ def run(
             pointer(moves, like), pointer(first, like), pointer(last, like), pointer(status, np.uint8(0)),
         )  # fmt: skip
     return unfinished
-
-
-@compiled
-def add_rows(rows, weight, many, B, size, out):
-    """The weighted sum of the rows of a matrix, in double precision."""
-    total = np.zeros(size)
-    for b in range(B):
-        w = np.float64(weight[b if many else 0])
-        for x in range(size):
-            total[x] += w * rows[b * size + x]
-    for x in range(size):
-        out[x] = total[x]
-
-
-@compiled
-def scale_rows(rows, weight, many, B, size, out):
-    """Each row of a matrix times its weight."""
-    for b in range(B):
-        w = weight[b if many else 0]
-        for x in range(b * size, (b + 1) * size):
-            out[x] = w * rows[x]
-
-
-@entry
-def weigh(
-    like, B, size, K, moves_size, given, unary, moves, first, last, unary_, moves_, first_, last_, weights
-):
-    """Counts of sequences times their weights, summed over sequences but for those of tokens.
-
-    Args:
-        like: a number of the type of the counts.
-        B: sequences.
-        size: counts of tags of a sequence.
-        K: tags.
-        moves_size: counts of moves of a sequence if each position has its own, else -1.
-        given: how many weights there are, B or 1.
-        unary: address of ``(B, T, K)``; so the others.
-        moves: ``(B, K, K)`` or ``(B, T-1, K, K)``.
-        first: ``(B, K)``.
-        last: ``(B, K)``.
-        unary_: ``(B, T, K)``, written.
-        moves_: ``(K, K)`` or ``(B, T-1, K, K)``, written.
-        first_: ``(K,)``, written.
-        last_: ``(K,)``, written.
-        weights: ``(B,)`` or ``(1,)``.
-    """
-    weight, many = pointer(weights, like), given > 1
-    scale_rows(pointer(unary, like), weight, many, B, size, pointer(unary_, like))
-    if moves_size >= 0:
-        scale_rows(pointer(moves, like), weight, many, B, moves_size, pointer(moves_, like))
-    else:
-        add_rows(pointer(moves, like), weight, many, B, K * K, pointer(moves_, like))
-    add_rows(pointer(first, like), weight, many, B, K, pointer(first_, like))
-    add_rows(pointer(last, like), weight, many, B, K, pointer(last_, like))
-    return 0

@@ -18,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .compiled import compiled, entry
-from .forward_backward import (
+from .lanes import WIDTH, aligned, exp, load, maximum, pointer, splat, store, where
+from .tiles import (
     DONE,
     NOT_A_NUMBER,
     UNKNOWN_TAGS,
@@ -28,7 +29,6 @@ from .forward_backward import (
     longest_first,
     place,
 )
-from .lanes import WIDTH, aligned, exp, load, maximum, pointer, splat, store, where
 
 __all__ = ["run"]
 

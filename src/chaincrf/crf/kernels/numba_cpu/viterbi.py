@@ -14,8 +14,8 @@ from __future__ import annotations
 import numpy as np
 
 from .compiled import compiled, entry
-from .forward_backward import chunk_of, counted, longest_first, positions_of
 from .lanes import WIDTH, any_of, load, maximum, pointer, splat, store, taken, where
+from .tiles import chunk_of, counted, longest_first, positions_of
 
 __all__ = ["run"]
 
