@@ -1,33 +1,55 @@
-"""The operators on a CPU, compiled by Numba; eight sequences are computed at once, each in double precision.
+"""The operators on a CPU, compiled by Numba, in double precision whatever the dtype.
 
 * ``forward_backward`` is the recursion in scaled probabilities, for transitions that all positions share.
 * ``log_space`` is the one in logarithms, for transitions of each position, and for the sequences whose range
   of scores is too wide for the former, as it finds out by itself.
 * ``viterbi`` is the best path.
+* ``product`` is the matrix product that the first and the last of them consist of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ctypes
+from functools import cache
+from types import ModuleType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ...reference.counts import Counts, no_counts
 from ...reference.potentials import potentials
 from ...reference.score import agreeing, check_range
-from . import forward_backward, log_space
+from . import forward_backward, log_space, weigh
 from . import viterbi as viterbi_
 from .lanes import WIDTH
 from .threads import memory, share, workers
-from .tiles import NOT_A_NUMBER, REDO, UNKNOWN_TAGS, WRONG_TAG
-from .weigh import weigh
+from .tiles import NOT_A_NUMBER, REDO, UNKNOWN_TAGS, WRONG_TAG, tile_of, width_of
 
-__all__ = ["loss", "viterbi", "weighted"]
+__all__ = ["loss", "reduced_loss", "viterbi", "weighted"]
 
-_LIKE = {torch.float32: np.float32(0), torch.float64: np.float64(0)}
+_REDUCTIONS = {"sum": forward_backward.SUM, "mean": forward_backward.MEAN, "token_mean": forward_backward.TOKEN_MEAN}
+
+
+def reduced_loss(*chain: Tensor | None, gradient: bool, reduction: str) -> tuple[Tensor, Counts] | None:
+    """The negative log-likelihood of a batch, and its gradient; None if it must be found by sequence.
+
+    That is so where tags are unknown, where a number is none, and where the range of scores is too wide.
+
+    Args:
+        *chain: emissions ``(B, T, K)``, transitions ``(K, K)``, start and end ``(K,)``, the mask ``(B, T)`` or None,
+            and tags ``(B, T)``.
+        gradient: whether it is computed; else its tensors are empty.
+        reduction: ``"sum"``, ``"mean"`` or ``"token_mean"``.
+    """
+    emissions = chain[0]
+    B, T, K = emissions.shape
+    new = emissions.new_empty
+    value, counts = new(()), no_counts(emissions)
+    if gradient:
+        counts = Counts(new((B, T, K)), new((K, K)), new(K), new(K))
+    arguments, _ = _forward_backward(chain, value, counts, gradient, _REDUCTIONS[reduction])
+    return None if arguments[forward_backward.AT_UNFINISHED] else (value, counts)
 
 
 def loss(
@@ -53,29 +75,24 @@ def loss(
     Raises:
         ArgumentError: a tag out of range.
     """
+    chain = emissions, transitions, start, end, mask, tags
     B, T, K = emissions.shape
     shared = transitions.dim() == 2
-    held, addresses = _contiguous(emissions, transitions, start, end, mask, tags)
     new = emissions.new_empty
-    value, status = new(B), torch.empty(B, dtype=torch.uint8)
-    counts = no_counts(emissions)
+    value, counts = new(B), no_counts(emissions)
     if gradient:
-        moves = new(B, K, K) if shared else new(transitions.shape)
-        counts = Counts(new(B, T, K), moves, new(B, K), new(B, K))
-    chain = _LIKE[emissions.dtype], B, T, K, *addresses, gradient
-    written = value.data_ptr(), *(x.data_ptr() for x in counts), status.data_ptr()
-    unfinished = 0
+        moves = new((B, K, K)) if shared else new(transitions.shape)
+        counts = Counts(new((B, T, K)), moves, new((B, K)), new((B, K)))
+    rows, status = torch.arange(B), torch.empty(B, dtype=torch.uint8)
     if shared:
-        unfinished = _in_parallel(
-            B, T * K * K * 3, lambda n, of: forward_backward.run(*chain, *written, memory(), n, of)
-        )
-    if unfinished or not shared:
-        rows = (status == REDO).nonzero()[:, 0] if shared else torch.arange(B)
-        which = rows.data_ptr(), len(rows), not shared
-        _in_parallel(len(rows), T * K * K * 30, lambda n, of: log_space.run(*chain, *written, *which, n, of))
-        with torch.no_grad():
-            _finish(held, value, counts, status, gradient)
-    del held  # whose memory the addresses are in
+        arguments, status = _forward_backward(chain, value, counts, gradient, forward_backward.BY_SEQUENCE)
+        if not arguments[forward_backward.AT_UNFINISHED]:
+            return value, *counts
+        rows = (status == REDO).nonzero()[:, 0]
+    if len(rows):
+        _log_space(chain, value, counts, gradient, status, rows)
+    with torch.no_grad():
+        _finish(chain, value, counts, status, gradient)
     return value, *counts
 
 
@@ -94,20 +111,92 @@ def weighted(counts: Counts, weights: Tensor, shared: bool) -> tuple[Tensor, ...
     if weights.numel() > 1 and weights.stride() == (0,):  # a sum or a mean gives all the same
         weights = weights[:1]
     weights = weights.contiguous()
-    addresses = (*(x.data_ptr() for x in counts), *(x.data_ptr() for x in out), weights.data_ptr())
-    like = _LIKE[weights.dtype]
-    weigh(like, B, T * K, K, -1 if shared else (T - 1) * K * K, len(weights), *addresses)
+    total, address = memory(K * K)
+    places = (x.data_ptr() for x in (weights, *counts, *out))
+    problem = weigh.Problem(B, T, K, shared, len(weights), *places, address)
+    weigh.run.of(weights.dtype)(_array(len(problem))(*problem))
+    del total
     return tuple(out)
 
 
-def _finish(chain: list[Any], value: Tensor, counts: Counts, status: Tensor, gradient: bool) -> None:
+def viterbi(
+    emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, mask: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """The best tags, -1 where masked and where there is no path, and their score.
+
+    Args:
+        emissions: ``(B, T, K)``.
+        transitions: ``(K, K)`` or ``(B, T-1, K, K)``.
+        start: ``(K,)``.
+        end: ``(K,)``.
+        mask: ``(B, T)`` bool, None: all tokens count.
+    """
+    B, T, K = emissions.shape
+    by_position = transitions.dim() == 4
+    held, (e, t, s, f, m) = _contiguous(emissions, transitions, start, end, mask)
+    tags, value = emissions.new_empty((B, T), dtype=torch.int64), emissions.new_empty(B)
+    written = tags.data_ptr(), value.data_ptr()
+    problem = viterbi_.Problem(0, B, T, K, e, t, by_position, s, f, m, *written, 0)
+    sizes = viterbi_.sizes.py_func(B, T, K, by_position)
+    _solve(viterbi_, emissions.dtype, problem, sizes, _tiles(B, K), B * T * K * _registers(K))
+    del held  # whose memory the addresses are in
+    return tags, value
+
+
+def _forward_backward(
+    chain: tuple[Tensor | None, ...], value: Tensor, counts: Counts, gradient: bool, reduction: int
+) -> tuple[Any, Tensor]:
+    """What is left of the arguments, and the status of each sequence."""
+    emissions = chain[0]
+    assert emissions is not None
+    B, T, K = emissions.shape
+    held, addresses = _contiguous(*chain)
+    status = torch.empty(B, dtype=torch.uint8)
+    written = value.data_ptr(), *(x.data_ptr() for x in counts), status.data_ptr()
+    problem = forward_backward.Problem(0, reduction, gradient, B, T, K, *addresses, *written, 0)
+    sizes = forward_backward.sizes.py_func(B, T, K, reduction, gradient)
+    work = B * T * K * _registers(K) * (3 if gradient else 1)
+    arguments = _solve(forward_backward, emissions.dtype, problem, sizes, _tiles(B, K), work)
+    del held  # whose memory the addresses are in
+    return arguments, status
+
+
+def _log_space(
+    chain: tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None],
+    value: Tensor,
+    counts: Counts,
+    gradient: bool,
+    status: Tensor,
+    rows: Tensor,
+) -> None:
+    """Compute some sequences, and their status."""
+    emissions, transitions = chain[:2]
+    B, T, K = emissions.shape
+    held, addresses = _contiguous(*chain)
+    written = value.data_ptr(), *(x.data_ptr() for x in counts), status.data_ptr(), rows.data_ptr()
+    problem = log_space.Problem(
+        0, transitions.dim() == 4, gradient, B, T, K, *addresses, *written, len(rows), 0
+    )
+    sizes = log_space.sizes.py_func(B, T, K, gradient)
+    work = len(rows) * T * K * _registers(K) * 30
+    _solve(log_space, emissions.dtype, problem, sizes, (len(rows) + WIDTH - 1) // WIDTH, work)
+    del held  # whose memory the addresses are in
+
+
+def _finish(
+    chain: tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None],
+    value: Tensor,
+    counts: Counts,
+    status: Tensor,
+    gradient: bool,
+) -> None:
     """What a kernel leaves to do: what is no number, and tags that are unknown or wrong."""
     emissions, transitions, start, end, mask, tags = chain
-    if (status == WRONG_TAG).any():
+    if tags is not None and (status == WRONG_TAG).any():
         chain_ = potentials(emissions, transitions, start, end, mask)
         check_range(chain_, chain_.to_left(tags, 0))
     rows = (status == UNKNOWN_TAGS).nonzero()[:, 0]
-    if len(rows):  # less what agrees with the tags that are known
+    if tags is not None and len(rows):  # less what agrees with the tags that are known
         agree = agreeing(tags[rows], emissions.shape[2])
         restricted = torch.where(agree, emissions[rows], -torch.inf)
         moves = transitions if transitions.dim() == 2 else transitions[rows]
@@ -124,36 +213,44 @@ def _finish(chain: list[Any], value: Tensor, counts: Counts, status: Tensor, gra
         x[rows] = torch.nan
 
 
-def viterbi(
-    emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, mask: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """The best tags, -1 where masked and where there is no path, and their score.
-
-    Args:
-        emissions: ``(B, T, K)``.
-        transitions: ``(K, K)`` or ``(B, T-1, K, K)``.
-        start: ``(K,)``.
-        end: ``(K,)``.
-        mask: ``(B, T)`` bool, None: all tokens count.
-    """
-    B, T, K = emissions.shape
-    held, addresses = _contiguous(emissions, transitions, start, end, mask, None)
-    tags, value = torch.empty(B, T, dtype=torch.int64), emissions.new_empty(B)
-    written = tags.data_ptr(), value.data_ptr()
-    inputs = _LIKE[emissions.dtype], B, T, K, *addresses[:5], transitions.dim() == 4, *written
-    _in_parallel(B, T * K * K * 2, lambda n, of: viterbi_.run(*inputs, memory(), n, of))
-    del held  # whose memory the addresses are in
-    return tags, value
-
-
 def _contiguous(*tensors: Tensor | None) -> tuple[list[Tensor | None], list[int]]:
     """The tensors as the kernels read them, and their addresses, 0 for None."""
     held = [x if x is None or x.is_contiguous() else x.contiguous() for x in tensors]
     return held, [0 if x is None else x.data_ptr() for x in held]
 
 
-def _in_parallel(sequences: int, work: int, run: Callable[[int, int], int]) -> int:
-    """The sum of what the workers return."""
-    tiles = (sequences + WIDTH - 1) // WIDTH
-    number = workers(tiles * work, tiles)
-    return run(0, 1) if number == 1 else sum(share(number, lambda n: run(n, number)))
+def _tiles(B: int, K: int) -> int:
+    S = tile_of.py_func(B, K)
+    return (B + S - 1) // S
+
+
+def _registers(K: int) -> int:
+    return width_of.py_func(K) // WIDTH
+
+
+@cache
+def _array(size: int) -> Any:
+    return ctypes.c_int64 * size
+
+
+def _solve(
+    kernel: ModuleType, dtype: torch.dtype, problem: Any, sizes: tuple[int, int], tiles: int, work: int
+) -> Any:
+    """Have a kernel solve its problem, by as many workers as pay; what is left of the arguments."""
+    shared, each = sizes
+    number = workers(work, tiles)
+    held, address = memory(shared + number * each)
+    arguments = _array(len(problem))(*problem)
+    arguments[kernel.AT_MEMORY] = address
+    code = kernel.run.of(dtype)
+    if number == 1:
+        code(arguments)
+    else:
+        for part in (kernel.BEFORE, kernel.TILES, kernel.AFTER):
+            arguments[0] = part
+            if part == kernel.TILES:
+                share(number, code, arguments)
+            else:
+                code(arguments)
+    del held  # the memory
+    return arguments

@@ -1,21 +1,27 @@
-"""How functions are compiled: without the GIL, and kept on disk where that can be written."""
+"""How functions are compiled: to plain machine code that needs no Python, kept on disk where that can be written."""
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import inspect
 import sys
 import threading
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from numba import njit
+import torch
+from numba import float32, float64, njit, types
+from numba.core.ccallback import CFunc
 
 __all__ = ["compiled", "entry"]
 
 NOTICE = "chaincrf: compiling the CRF for this processor, once (ten to twenty seconds)"
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
+_LIKE = {torch.float32: float32, torch.float64: float64}
+_CALL = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 def compiled(function: Callable[..., Any]) -> Any:
@@ -24,35 +30,42 @@ def compiled(function: Callable[..., Any]) -> Any:
 
 
 class entry:  # noqa: N801 (a decorator)
-    """For what is called from Python: kept on disk, in ``NUMBA_CACHE_DIR`` or beside the source.
+    """For what is called from Python: a function of the address of its arguments, kept on disk.
 
-    Says so where compiling takes a while. The first argument tells for which type of numbers that is.
+    That is in ``NUMBA_CACHE_DIR`` or beside the source. It says so where compiling takes a while. The function
+    holds no GIL, so that any thread may call it, also one that Python does not know. Its second parameter is
+    there for its type, that of the potentials; nobody passes it.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        function = inspect.unwrap(function)
-        self.compiled_for: set[type] = set()
-        try:
-            self.dispatcher: Any = njit(**_OPTIONS, cache=True)(function)
-            # Numba looks at the file of the function alone, yet others are compiled into it.
-            self.dispatcher._cache._cache_file._source_stamp = _sources()
-        except RuntimeError:  # no folder can be written: compile in each process
-            self.dispatcher = njit(**_OPTIONS)(function)
+    def __init__(self, function: Callable[..., None]) -> None:
+        self.function = inspect.unwrap(function)
+        self.lock = threading.Lock()
+        self.of = cache(self._of)
 
-    def __call__(self, like: Any, *arguments: Any) -> int:
-        """Call the compiled function."""
-        if type(like) in self.compiled_for:
-            return self.dispatcher(like, *arguments)
-        notice = threading.Timer(1.0, print, [NOTICE], {"file": sys.stderr})
-        notice.daemon = True
-        notice.start()
-        try:
-            return self.dispatcher(like, *arguments)
-        finally:
-            notice.cancel()
-            self.compiled_for.add(type(like))
+    def _of(self, dtype: torch.dtype) -> Any:
+        """The compiled function for potentials of a type, to be called with an address."""
+        with self.lock:
+            signature = (types.CPointer(types.int64), _LIKE[dtype]), types.void
+            function = CFunc(self.function, signature, {}, {"nopython": True, **_OPTIONS})
+            try:
+                function.enable_caching()
+                # Numba looks at the file of the function alone, yet others are compiled into it.
+                function._cache._cache_file._source_stamp = _sources()
+            except RuntimeError:  # no folder can be written: compile in each process
+                pass
+            notice = threading.Timer(1.0, print, [NOTICE], {"file": sys.stderr})
+            notice.daemon = True
+            notice.start()
+            try:
+                function.compile()
+            finally:
+                notice.cancel()
+            code = _CALL(function.address)
+            code.owner = function
+            return code
 
 
+@cache
 def _sources() -> str:
     files = sorted(Path(__file__).parent.glob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -1,23 +1,22 @@
-"""Loss and gradient in one pass: the recursion of ``reference/smoothing.py``, scaled, WIDTH at once.
+"""Loss and gradient in one pass: the forward-backward of ``reference/forward_backward.py``, scaled.
 
-With U = exp(emissions) and A = exp(transitions), each divided by its largest entry, and s_t a power of two::
+With U = exp(emissions) and A = exp(transitions), A divided by its largest entry, and s_t a power of two::
 
-    r_t[j]     = sum_i alpha_{t-1}[i] A[i, j]
-    alpha_t[j] = r_t[j] U_t[j] s_t                         (forward; log Z is the log of what was divided out)
+    alpha_t[j]   = sum_i alpha_{t-1}[i] A[i, j] U_t[j] s_t       (forward; log Z is the log of what was divided out)
+    beta_{t-1}[i] = sum_j A[i, j] q_t[j],   q_t[j] = U_t[j] s_t beta_t[j],   beta_T = end / Z        (backward)
 
-    q_t[j]     = p(y_t = j) / r_t[j]
-    p(y_{t-1} = i)          = alpha_{t-1}[i] sum_j A[i, j] q_t[j]                                   (backward)
+    p(y_t = j)              = alpha_t[j] beta_t[j]
     p(y_{t-1} = i, y_t = j) = alpha_{t-1}[i] A[i, j] q_t[j]
 
-No logarithm and no exponential in the loops over pairs of tags, only multiply-adds; and as all factors are
-positive, each number is right to a few units in the last place, unless it underflows.
+No logarithm and no exponential in the loops over pairs of tags, only multiply-adds: three small matrix products.
+As all factors are positive, each number is right to a few units in the last place, unless it underflows.
 
-What could underflow is left out beforehand: an entry of U or A under e^-173 and an alpha under 2^-500 count
-as 0, and then no product underflows. So what is computed, exactly, is the chain without some of its paths.
-All factors are at most 1. So the paths with an entry e^-d left out weigh at most K^T e^-d together, and those
-that begin with the alphas left out at token t at most (their sum) K^(T-t). If that is not below 2^-60 of the
-Z that was found, the sequence is given back, to be computed in log space. If it is, then leaving them out has
-changed no probability by more than 2^-60.
+Nothing underflows unseen. Emissions within +-64 are taken as they are, else those of a token are divided by the
+largest. An entry of U or A under e^-173 is left out. Then, as long as no alpha that is not 0 is under 2^-500, no
+product underflows; a sequence with such an alpha is given back, to be computed in log space. What was left out is
+exactly the paths with an entry left out. They weigh at most K^T e^-d together, if e^-d is the largest of those
+entries and no factor is above 1 (e^64 a token where emissions were taken as they are). If that is not below 2^-60
+of the Z that was found, the sequence is given back too. If it is, no probability has changed by more than 2^-60.
 """
 
 from __future__ import annotations
@@ -30,78 +29,213 @@ import numpy as np
 from .compiled import compiled, entry
 from .lanes import (
     WIDTH,
-    any_of,
+    all_of,
     exp,
     exponent,
+    highest,
     inverse_power,
     load,
+    lowest_lane,
     maximum,
+    minimum,
+    onward,
     pointer,
+    size,
     splat,
     store,
-    taken,
+    take,
     where,
 )
+from .product import count, multiply, panels
 from .tiles import (
+    AFTER,
+    BEFORE,
     DONE,
+    EVERYTHING,
     NOT_A_NUMBER,
     REDO,
+    TILES,
     UNKNOWN_TAGS,
     WRONG_TAG,
+    aligned,
     chunk_of,
     counted,
-    gather,
     longest_first,
     place,
+    tile_of,
+    width_of,
 )
 
-__all__ = ["run"]
+__all__ = ["AFTER", "AT_MEMORY", "AT_UNFINISHED", "BEFORE", "BY_SEQUENCE", "TILES", "Problem", "run", "sizes"]
 
 W = WIDTH
 FLOOR = -173.0
 LOWEST = 2.0**-500
 MARGIN = 60 * math.log(2)
-BLOCK = 32
-"""Steps whose moves are counted at once, while they are in the cache."""
+PLAIN = 64.0
+BLOCK, HOT = 128, 16
+"""Rows whose moves are counted at once, and steps that are exponentiated at once: while they are in the cache."""
+
+BY_SEQUENCE, SUM, MEAN, TOKEN_MEAN = range(4)
+"""What is asked for: a value and a gradient of each sequence, or of their sum, divided by a number."""
+class Problem(NamedTuple):
+    """The arguments of ``run``; integers, and addresses of contiguous tensors (0: there is none)."""
+
+    part: int
+    reduction: int
+    gradient: int
+    B: int
+    T: int
+    K: int
+    emissions: int  # (B, T, K)
+    transitions: int  # (K, K)
+    start: int  # (K,)
+    end: int  # (K,)
+    mask: int  # (B, T) bool, 0: all tokens count
+    tags: int  # (B, T) int64, 0: log Z is asked for, not the loss
+    value: int  # (B,) or a single number, written; so those that follow
+    unary: int  # (B, T, K)
+    moves: int  # (B, K, K) or (K, K)
+    first: int  # (B, K) or (K,)
+    last: int  # (B, K) or (K,)
+    status: int  # (B,) uint8
+    memory: int  # doubles, as many as ``sizes`` says
+    tile: int = 0  # the next one; 0 at the beginning, and so those that follow
+    worker: int = 0
+    unfinished: int = 0  # sequences that are not DONE, written
+
+
+AT_MEMORY, AT_TILE, AT_WORKER, AT_UNFINISHED = range(len(Problem._fields) - 4, len(Problem._fields))
 
 
 class Chain(NamedTuple):
     """The potentials: what is shared by all sequences, exponentiated."""
 
+    reduction: int
+    gradient: bool
+    B: int
     T: int
     K: int
-    rows: int  # K, up to a multiple of 4
+    width: int
+    S: int
     emissions: object
     mask: object
     masked: bool
     tags: object
     gold: bool
     transitions: object
-    moves: np.ndarray  # A
-    onward: np.ndarray  # A in panels of 4 columns
-    back: np.ndarray  # A transposed, in panels
-    start: np.ndarray
-    end: np.ndarray
     start_scores: object
     end_scores: object
-    top_start: float
-    top_end: float
-    top_move: float
-    dropped: float  # the highest log of an entry left out
-    number: int  # up to how many tokens a sequence may have: 0 if start or end is no number, 1 if a move is
+    lengths: object
+    order: object
+    every: object  # all sequences, as they come
+    values: object  # of the sequences, before they are rounded
+    start: object
+    end: object
+    moves: object  # A
+    onward: object  # A in panels
+    back: object  # A transposed, in panels
+    facts: object  # see below
+    real: object  # 1 for each tag in the last register of a row, 0 for what is none
+    counts: object  # for each tile: moves, start, end
+
+
+TOP, DROPPED, NUMBER, SCALE = range(4)
+"""Facts: the log of what A, start and end were divided by, without the first; the highest log of an entry left out;
+up to how many tokens a sequence may have (0 if start or end is no number, 1 if a move is none); by what to divide."""
+TOP_MOVE = 4
 
 
 class Tile(NamedTuple):
-    """WIDTH sequences, the longest first, and the memory to compute them in."""
+    """S sequences, the longest first, and the memory to compute them in."""
 
-    sequence: np.ndarray
-    length: np.ndarray
-    position: np.ndarray
-    alpha: np.ndarray
-    into: np.ndarray  # U, then r, then q
-    shift: np.ndarray
-    p: np.ndarray
-    uses: np.ndarray
+    sequence: object
+    length: object
+    position: object
+    alpha: object
+    into: object  # U, then q
+    power: object  # s of the token after
+    beta: object  # S rows
+    row: object  # S rows: alpha before it is scaled, or p
+    dropped: object
+    scale: object  # log of what the emissions were divided by
+    left: object  # log2 of what alpha was divided by
+    lowest: object
+    number: object
+    value: object
+    dead: object  # the gradient is 0
+    gold: object  # the gold path is known and possible
+    counts: object
+    checkpoints: object
+    chunk: int
+
+
+@compiled
+def sizes(B, T, K, reduction, gradient):
+    """Doubles for what all workers share, and for each of them."""
+    width, S = width_of(K), tile_of(B, K)
+    tiles = (B + S - 1) // S
+    chunk = chunk_of(S * width, T)
+    shared = 4 * B + T + 2 + 2 * width + K * K + width + 2 * K * width + 3 * W
+    if gradient and reduction:
+        shared += tiles * (width + 2) * width
+    worker = S * (T + 2) + (chunk + 1) * S * (2 * width + 1) + 2 * S * width + S * W + 7 * S
+    if gradient:
+        worker += (T // chunk + 1) * S * width
+        if not reduction:
+            worker += S * (width + 2) * width
+    return shared + W, worker + W
+
+
+@compiled
+def chain_of(like, problem):
+    """The potentials of a problem, and where in the memory the rest of them is."""
+    B, T, K = problem.B, problem.T, problem.K
+    width, number = width_of(K), np.float64(0)
+    memory = pointer(aligned(problem.memory), number)
+    integers = pointer(aligned(problem.memory), np.int64(0))
+    start, end = memory, onward(memory, width)
+    to, back = onward(end, width), onward(end, width + K * width)
+    moves = onward(back, K * width)
+    facts = onward(moves, K * K + width)
+    real = onward(facts, 2 * W)
+    values = onward(facts, 3 * W)
+    used = 2 * width + 2 * K * width + K * K + width + 3 * W + B
+    lengths = onward(integers, used)
+    order = onward(lengths, B)
+    every = onward(order, B + T + 2)
+    counts = onward(memory, used + 3 * B + T + 2)
+    return Chain(
+        problem.reduction, problem.gradient != 0, B, T, K, width, tile_of(B, K),
+        pointer(problem.emissions, like), pointer(problem.mask, np.uint8(0)), problem.mask != 0,
+        pointer(problem.tags, np.int64(0)), problem.tags != 0, pointer(problem.transitions, like),
+        pointer(problem.start, like), pointer(problem.end, like),
+        lengths, order, every, values, start, end, moves, to, back, facts, real, counts,
+    )  # fmt: skip
+
+
+@compiled
+def tile_in(chain, address):
+    """The memory of a worker."""
+    T, width, S = chain.T, chain.width, chain.S
+    chunk = chunk_of(S * width, T)
+    buffer = (chunk + 1) * S * width
+    alpha = pointer(aligned(address), np.float64(0))
+    into = onward(alpha, buffer)
+    beta = onward(into, buffer)
+    row = onward(beta, S * width)
+    lowest = onward(row, S * width)
+    power = onward(lowest, S * W)
+    dropped = onward(power, (chunk + 1) * S)
+    rest = buffer * 2 + 2 * S * width + S * W + (chunk + 1) * S + 7 * S
+    integers = onward(pointer(aligned(address), np.int64(0)), rest)
+    checkpoints = onward(alpha, rest + S * (T + 2))
+    counts = onward(checkpoints, (T // chunk + 1) * S * width)
+    return Tile(
+        integers, onward(integers, S), onward(integers, 2 * S), alpha, into, power, beta, row,
+        dropped, onward(dropped, S), onward(dropped, 2 * S), lowest, onward(dropped, 3 * S),
+        onward(dropped, 4 * S), onward(dropped, 5 * S), onward(dropped, 6 * S), counts, checkpoints, chunk,
+    )  # fmt: skip
 
 
 @compiled
@@ -118,10 +252,9 @@ def weights(scores, n, out):
     for i in range(n):
         gap = scores[i] - top
         if gap < FLOOR:
-            out[i] = -np.inf
             dropped = max(dropped, gap)
-        else:
-            out[i] = gap
+            gap = -np.inf
+        out[i] = gap
     for i in range(0, n, W):
         x = load(out, i)
         store(out, i, where(x < splat(FLOOR), splat(0.0), exp(x)))
@@ -129,397 +262,460 @@ def weights(scores, n, out):
 
 
 @compiled
-def panels(matrix, K, rows, transpose):
-    """A matrix in panels of 4 columns, so that a step reads it from front to back; 0 beyond column K."""
-    out = np.zeros(rows * K)
-    for i in range(K):
-        for j in range(K):
-            row, column = (j, i) if transpose else (i, j)
-            out[(column // 4 * K + row) * 4 + column % 4] = matrix[i * K + j]
-    return out
+def begin(chain):
+    """What is done once: lengths, the exponentials of the parameters, what to divide by."""
+    B, T, K, width = chain.B, chain.T, chain.K, chain.width
+    counted(chain.mask, chain.masked, B, T, chain.lengths)
+    for b in range(B):
+        chain.every[b] = b
+    longest_first(chain.lengths, chain.every, B, T, onward(chain.order, B), chain.order)
+    top_start, drop_start, fine_start = weights(chain.start_scores, K, chain.start)
+    top_end, drop_end, fine_end = weights(chain.end_scores, K, chain.end)
+    top_move, drop_move, fine_moves = weights(chain.transitions, K * K, chain.moves)
+    for k in range(K, width):
+        chain.start[k] = chain.end[k] = 0.0
+    for k in range(W):
+        chain.real[k] = 1.0 if width - W + k < K else 0.0
+    panels(chain.moves, K, width, False, 0.0, chain.onward)
+    if chain.gradient:
+        panels(chain.moves, K, width, True, 0.0, chain.back)
+    tokens, sequences = 0, 0
+    for b in range(B):
+        tokens += chain.lengths[b]
+        sequences += chain.lengths[b] > 0
+    facts = chain.facts
+    facts[TOP], facts[TOP_MOVE] = top_start + top_end, top_move
+    facts[DROPPED] = max(drop_start, drop_end, drop_move)
+    facts[NUMBER] = 0.0 if not (fine_start and fine_end) else np.float64(T) if fine_moves else 1.0
+    units = sequences if chain.reduction == MEAN else tokens if chain.reduction == TOKEN_MEAN else 1
+    facts[SCALE] = 1.0 / max(units, 1)
 
 
 @compiled
-def product(vector, at, panel, first, K):
-    """Four columns of vector @ matrix."""
-    a = b = c = d = splat(0.0)
-    for i in range(K):
-        x = load(vector, at + i * W)
-        k = first + 4 * i
-        a = a + x * splat(panel[k])
-        b = b + x * splat(panel[k + 1])
-        c = c + x * splat(panel[k + 2])
-        d = d + x * splat(panel[k + 3])
-    return a, b, c, d
+def known(chain):
+    """Whether each token that counts has a tag, and one that exists."""
+    fine = True
+    for x in range(chain.B * chain.T):
+        y = chain.tags[x]
+        fine &= (y >= 0 and y < chain.K) or (chain.masked and chain.mask[x] == 0)
+    return fine
 
 
 @compiled
-def exponentiate(chain, tile, steps, number, dropped):
-    """U, and the log of what it was divided by; which lanes hold numbers only; the highest log left out."""
-    K, rows = chain.K, chain.rows
-    fine = load(number, 0)
-    lost = load(dropped, 0)
-    zero, lowest, floor = splat(0.0), splat(-np.inf), splat(FLOOR)
-    for s in range(1, steps + 1):
-        at = s * rows * W
-        top = lowest
-        for k in range(K):
-            x = load(tile.into, at + k * W)
-            fine = where(x < splat(np.inf), fine, zero)
-            top = maximum(x, top)
-        top = where(top == lowest, zero, top)
-        store(tile.shift, s * W, top)
-        for k in range(K):
-            gap = load(tile.into, at + k * W) - top
-            small = gap < floor
-            store(tile.into, at + k * W, where(small, zero, exp(gap)))
-            lost = maximum(lost, where(small, gap, lowest))
-        for k in range(K, rows):
-            store(tile.into, at + k * W, zero)
-    store(number, 0, fine)
-    store(dropped, 0, lost)
-
-
-@compiled
-def forward(chain, tile, n0, n1, scale, power, lost, value, first_time):
-    """Alpha at tokens n0 to n1, from the one before; at the end of a sequence, its log Z."""
-    K, rows = chain.K, chain.rows
-    log_K = math.log(K)
-    one, zero, lowest = splat(1.0), splat(0.0), splat(LOWEST)
-    inverse = one
-    left = load(power, 0)
-    active = 0
-    while active < W and tile.length[active] > n0:
-        active += 1
-    top = zero
-    if n0 > 0:
-        for j in range(K):
-            top = maximum(load(tile.alpha, j * W), top)
-    for n in range(n0, n1):
-        now = (n - n0 + 1) * rows * W
-        before = now - rows * W
-        gone = zero
-        if n == 0:
-            for j in range(K):
-                a = load(tile.into, now + j * W) * splat(chain.start[j])
-                store(tile.alpha, now + j * W, a)
-                top = maximum(a, top)
+def shifted(chain, tile, s, token, at, first_time):
+    """U of a token whose emissions are large, or no numbers."""
+    K = chain.K
+    x = onward(chain.emissions, token * K)
+    top = -np.inf
+    for k in range(K):
+        top = max(top, np.float64(x[k]))
+        if not x[k] < np.inf:
+            tile.number[s] = 0.0
+    if top == -np.inf:
+        top = 0.0
+    for k in range(K):
+        gap = x[k] - top
+        if gap < FLOOR:
+            tile.dropped[s] = max(tile.dropped[s], np.float64(gap))
+            tile.into[at + k] = 0.0
         else:
-            inverse = inverse_power(top)
-            left = left + exponent(top)
-            top = zero
-            for j in range(0, rows, 4):
-                r = product(tile.alpha, before, chain.onward, j * K, K)
-                for k in range(4):
-                    at = now + (j + k) * W
-                    a = r[k] * (load(tile.into, at) * inverse)
-                    kept = where(a < lowest, zero, a)
-                    gone = gone + (a - kept)
-                    store(tile.into, at, r[k])
-                    store(tile.alpha, at, kept)
-                    top = maximum(kept, top)
-        if first_time:
-            store(scale, 0, load(scale, 0) + load(tile.shift, (n - n0 + 1) * W))
-            if any_of(zero < gone) or tile.length[active - 1] == n + 1:
-                store(power, 0, left)
-                store(power, W, gone)
-                for lane in range(active):
-                    if power[W + lane] > 0:
-                        weight = math.log(power[W + lane]) + power[lane] * math.log(2)
-                        lost[lane] = max(lost[lane], weight + (tile.length[lane] - 1 - n) * log_K)
-                while active > 0 and tile.length[active - 1] == n + 1:
-                    active -= 1
-                    z = 0.0
-                    for j in range(K):
-                        z += tile.alpha[now + j * W + active] * chain.end[j]
-                    value[active] = math.log(z) + power[active] * math.log(2) if z > 0 else -np.inf
-                    value[W + active] = scale[active]
-    store(power, 0, left)
+            tile.into[at + k] = math.exp(gap)
+    for k in range(K, chain.width):
+        tile.into[at + k] = 0.0
+    if first_time:
+        tile.scale[s] += top
 
 
 @compiled
-def backward(chain, tile, n0, lowest, n1, dead, gold, unary, first, last):
-    """The marginals of tokens n1 back to ``lowest``, written where they belong, and q in the place of r."""
-    T, K, rows = chain.T, chain.K, chain.rows
+def exponentiate(chain, tile, n0, low, high, first_time):
+    """U of tokens low to high; 0 beyond the end of a sequence."""
+    T, K, width, S = chain.T, chain.K, chain.width, chain.S
+    total, last = chain.B * T * K, width - W
+    plain = splat(PLAIN if chain.facts[DROPPED] == -np.inf else -1.0)
     zero = splat(0.0)
+    real = zero < load(chain.real, 0)
+    for s in range(S):
+        for n in range(low, high):
+            at = ((n - n0 + 1) * S + s) * width
+            if n >= tile.length[s]:
+                for k in range(0, width, W):
+                    store(tile.into, at + k, zero)
+                continue
+            token = tile.sequence[s] * T + tile.position[s * T + n]
+            x = onward(chain.emissions, token * K)
+            fine = zero <= zero
+            for k in range(0, last, W):
+                u = load(x, k)
+                fine = fine & (size(u) <= plain)
+                store(tile.into, at + k, exp(u))
+            if token * K + width <= total:
+                u = where(real, load(x, last), zero)  # what stands there is of the next token
+            else:
+                for k in range(W):
+                    tile.row[k] = np.float64(x[last + k]) if last + k < K else 0.0
+                u = load(tile.row, 0)
+            fine = fine & (size(u) <= plain)
+            store(tile.into, at + last, exp(u))
+            if not all_of(fine):
+                shifted(chain, tile, s, token, at, first_time)
+
+
+@compiled
+def forward(chain, tile, n0, n1, first_time):
+    """Alpha at tokens n0 to n1, from the one before; at the end of a sequence, its log Z."""
+    K, width, S = chain.K, chain.width, chain.S
+    one, zero = splat(1.0), splat(0.0)
     active = 0
-    while active < W and tile.length[active] > n1:
+    while active < S and tile.length[active] > n0:
         active += 1
-    for n in range(n1 - 1, lowest - 1, -1):
-        now = (n - n0 + 1) * rows * W
-        before = now - rows * W
-        while active < W and tile.length[active] == n + 1:
-            lane = active
-            active += 1
-            z = 0.0
-            for j in range(K):
-                z += tile.alpha[now + j * W + lane] * chain.end[j]
-            if dead[lane] or z == 0:
-                z = np.inf
-            row = tile.sequence[lane] * K
-            for j in range(K):
-                p = tile.alpha[now + j * W + lane] * chain.end[j] / z
-                tile.p[j * W + lane] = p
-                last[row + j] = p
-            if gold[lane]:
-                t = tile.position[lane * T + n]
-                y = chain.tags[tile.sequence[lane] * T + t]
-                last[row + y] = tile.p[y * W + lane] - 1.0
-        for lane in range(active):
-            t = tile.position[lane * T + n]
-            token = tile.sequence[lane] * T + t
-            row = token * K
-            for j in range(K):
-                unary[row + j] = tile.p[j * W + lane]
-            if gold[lane]:
-                y = chain.tags[token]
-                unary[row + y] = tile.p[y * W + lane] - 1.0
-            if n == 0:
-                for j in range(K):
-                    first[tile.sequence[lane] * K + j] = unary[row + j]
+    if n0 > 0:
+        for s in range(S):
+            top = zero
+            for k in range(0, width, W):
+                top = maximum(load(tile.alpha, s * width + k), top)
+            tile.power[s] = lowest_lane(inverse_power(highest(top)))
+    for n in range(n0, n1):
+        now = (n - n0 + 1) * S * width
+        if (n - n0) % HOT == 0:
+            exponentiate(chain, tile, n0, n, min(n + HOT, n1), first_time)
+        while tile.length[active - 1] == n:
+            active -= 1
         if n > 0:
-            for j in range(K):
-                r = load(tile.into, now + j * W)
-                store(tile.into, now + j * W, where(zero < r, load(tile.p, j * W) / r, zero))
-            for i in range(0, rows, 4):
-                x = product(tile.into, now, chain.back, i * K, K)
-                for k in range(4):
-                    store(tile.p, (i + k) * W, x[k] * load(tile.alpha, before + (i + k) * W))
+            multiply(active, onward(tile.alpha, now - S * width), K, width, chain.onward, tile.row)
+        for s in range(S):
+            at = now + s * width
+            top = zero
+            if s >= active:
+                for k in range(0, width, W):
+                    store(tile.alpha, at + k, zero)
+            elif n == 0:
+                for k in range(0, width, W):
+                    a = load(tile.into, at + k) * load(chain.start, k)
+                    store(tile.alpha, at + k, a)
+                    top = maximum(a, top)
+            else:
+                power = splat(tile.power[(n - n0) * S + s])
+                lowest = load(tile.lowest, s * W)
+                for k in range(0, width, W):
+                    a = load(tile.row, s * width + k) * (load(tile.into, at + k) * power)
+                    store(tile.alpha, at + k, a)
+                    top = maximum(a, top)
+                    lowest = minimum(where(zero < a, a, one), lowest)
+                store(tile.lowest, s * W, lowest)
+            top = highest(top)
+            tile.power[(n - n0 + 1) * S + s] = lowest_lane(inverse_power(top))
+            if first_time and n + 1 < tile.length[s]:
+                tile.left[s] += lowest_lane(exponent(top))
+        for s in range(active if first_time else 0):
+            if tile.length[s] == n + 1:
+                z = 0.0
+                for k in range(K):
+                    z += tile.alpha[now + s * width + k] * chain.end[k]
+                tile.value[s] = math.log(z) + tile.left[s] * math.log(2) if z > 0 else -np.inf
 
 
 @compiled
-def count_moves(chain, tile, first, last):
-    """Add alpha_{t-1}[i] q_t[j] over steps of the chunk, for four by two pairs of tags at a time."""
-    K, rows = chain.K, chain.rows
-    for j in range(0, rows, 4):
-        for i in range(0, K, 2):
-            at = (i * rows + j) * W
-            a, b = load(tile.uses, at), load(tile.uses, at + W)
-            c, d = load(tile.uses, at + 2 * W), load(tile.uses, at + 3 * W)
-            at += rows * W
-            e, f = load(tile.uses, at), load(tile.uses, at + W)
-            g, h = load(tile.uses, at + 2 * W), load(tile.uses, at + 3 * W)
-            for s in range(first, last):
-                x = load(tile.alpha, ((s - 1) * rows + i) * W)
-                y = load(tile.alpha, ((s - 1) * rows + i + 1) * W)
-                to = (s * rows + j) * W
-                q0, q1 = load(tile.into, to), load(tile.into, to + W)
-                q2, q3 = load(tile.into, to + 2 * W), load(tile.into, to + 3 * W)
-                a, b, c, d = a + x * q0, b + x * q1, c + x * q2, d + x * q3
-                e, f, g, h = e + y * q0, f + y * q1, g + y * q2, h + y * q3
-            store(tile.uses, at, e)
-            store(tile.uses, at + W, f)
-            store(tile.uses, at + 2 * W, g)
-            store(tile.uses, at + 3 * W, h)
-            at -= rows * W
-            store(tile.uses, at, a)
-            store(tile.uses, at + W, b)
-            store(tile.uses, at + 2 * W, c)
-            store(tile.uses, at + 3 * W, d)
+def backward(chain, tile, n0, low, high, unary, counts, each):
+    """The marginals of tokens high back to low, written where they belong, and q in the place of U.
+
+    On entry ``tile.beta`` holds beta at token high - 1, of the sequences that go on after it. The counts of the
+    next sequence stand ``each`` numbers further on.
+    """
+    T, K, width, S = chain.T, chain.K, chain.width, chain.S
+    zero = splat(0.0)
+    scale = chain.facts[SCALE]
+    factor = splat(scale)
+    whole = K // W * W
+    active = 0
+    for n in range(high - 1, low - 1, -1):
+        now = (n - n0 + 1) * S * width
+        while active < S and tile.length[active] > n:
+            active += 1
+        for s in range(S):
+            at, row = now + s * width, s * width
+            length = tile.length[s]
+            if n >= length:
+                for k in range(0, width, W):
+                    store(tile.into, at + k, zero)
+                    store(tile.beta, row + k, zero)
+                continue
+            b = tile.sequence[s]
+            if n + 1 == length:
+                z = 0.0
+                for k in range(K):
+                    z += tile.alpha[at + k] * chain.end[k]
+                if tile.dead[s] > 0 or z == 0:
+                    z = np.inf
+                for k in range(0, width, W):
+                    store(tile.beta, row + k, load(chain.end, k) / splat(z))
+            power = splat(tile.power[(n - n0) * S + s] if n > 0 else 1.0)
+            token = b * T + tile.position[s * T + n]
+            out = onward(unary, token * K)
+            for k in range(0, width, W):
+                a, x = load(tile.alpha, at + k), load(tile.beta, row + k)
+                q = load(tile.into, at + k) * (power * x)
+                store(tile.into, at + k, where(zero < a, q, zero))
+                p = a * x
+                store(tile.row, row + k, p)
+                if k < whole:
+                    store(out, k, p * factor)
+            for k in range(whole, K):
+                out[k] = tile.row[row + k] * scale
+            if tile.gold[s] > 0:
+                y = chain.tags[token]
+                out[y] = (tile.row[row + y] - 1.0) * scale
+            if n == 0:
+                ends(chain, tile, onward(counts, s * each + width * width), s, token)
+            if n + 1 == length:
+                ends(chain, tile, onward(counts, s * each + (width + 1) * width), s, token)
+        if n > 0:
+            multiply(active, onward(tile.into, now), K, width, chain.back, tile.beta)
 
 
 @compiled
-def gold_score(chain, tile, lane):
+def ends(chain, tile, counts, s, token):
+    """Add the tags of a first or last token to its counts."""
+    gold = chain.tags[token] if tile.gold[s] > 0 else -1
+    for k in range(chain.K):
+        counts[k] += tile.row[s * chain.width + k] - (1.0 if k == gold else 0.0)
+
+
+@compiled
+def gold_score(chain, tile, s):
     """The score of the gold path, and whether all its tags are known (DONE, UNKNOWN_TAGS or WRONG_TAG)."""
     T, K = chain.T, chain.K
-    b = tile.sequence[lane]
+    b = tile.sequence[s]
     score = 0.0
     before = -1
     status = DONE
-    for n in range(tile.length[lane]):
-        t = tile.position[lane * T + n]
-        y = chain.tags[b * T + t]
+    for n in range(tile.length[s]):
+        token = b * T + tile.position[s * T + n]
+        y = chain.tags[token]
         if y < 0 or y >= K:
             if y != -100:
                 return 0.0, WRONG_TAG
             status = UNKNOWN_TAGS
         elif status == DONE:
-            score += chain.emissions[(b * T + t) * K + y]
+            score += chain.emissions[token * K + y]
             score += chain.start_scores[y] if n == 0 else chain.transitions[before * K + y]
             before = y
-    if status == DONE and tile.length[lane] > 0:
+    if status == DONE and tile.length[s] > 0:
         score += chain.end_scores[before]
     return score, status
 
 
 @compiled
-def write_moves(chain, tile, gold, out):
-    """Expected less observed moves of each sequence."""
-    T, K, rows = chain.T, chain.K, chain.rows
-    for i in range(K):
-        for j in range(K):
-            at = (i * rows + j) * W
-            store(tile.uses, at, load(tile.uses, at) * splat(chain.moves[i * K + j]))
-    for lane in range(W):
-        b = tile.sequence[lane]
-        if b < 0:
-            continue
-        if gold[lane]:
-            before = 0
-            for n in range(tile.length[lane]):
-                t = tile.position[lane * T + n]
-                y = chain.tags[b * T + t]
-                if n > 0:
-                    tile.uses[(before * rows + y) * W + lane] -= 1.0
-                before = y
-        for i in range(K):
-            for j in range(K):
-                out[(b * K + i) * K + j] = tile.uses[(i * rows + j) * W + lane]
-
-
-@compiled
-def solve(chain, tile, chunk, checkpoints, gradient, value, unary, moves, first, last, status):
-    """Everything about the sequences of a tile."""
-    K, rows = chain.K, chain.rows
-    longest = tile.length[0]
-    chunks = (longest + chunk - 1) // chunk
-    number = np.ones(W)
-    dropped = np.full(W, chain.dropped)
-    scale, power, lost = np.zeros(W), np.zeros(2 * W), np.full(W, -np.inf)
-    found = np.zeros(2 * W)
-    size = rows * W
-    for c in range(chunks):
-        n0, n1 = c * chunk, min((c + 1) * chunk, longest)
-        gather(chain, tile, n0, n1)
-        exponentiate(chain, tile, n1 - n0, number, dropped)
-        forward(chain, tile, n0, n1, scale, power, lost, found, True)
-        if c + 1 < chunks:
-            tile.alpha[:size] = tile.alpha[chunk * size : (chunk + 1) * size]
-            if gradient:
-                checkpoints[c * size : (c + 1) * size] = tile.alpha[:size]
-
+def judge(chain, tile, value, status):
+    """The value and the status of each sequence of a tile; how many are not DONE."""
+    K, facts = chain.K, chain.facts
     unfinished = 0
-    dead, gold = np.zeros(W, dtype=np.bool_), np.zeros(W, dtype=np.bool_)
-    for lane in range(W):
-        b, length = tile.sequence[lane], tile.length[lane]
+    for s in range(chain.S):
+        b, length = tile.sequence[s], tile.length[s]
         if b < 0:
             continue
-        log_z = found[lane]
-        left_out = max(dropped[lane] + length * math.log(K), lost[lane] + math.log(max(length, 1)))
+        log_z = tile.value[s]
+        dropped = max(tile.dropped[s], facts[DROPPED])
+        plain = PLAIN if facts[DROPPED] == -np.inf else 0.0
+        lowest = highest(splat(0.0) - load(tile.lowest, s * W))
         what = DONE
         if length == 0:
             log_z = 0.0
         else:
-            if number[lane] == 0 or length > chain.number:
+            if tile.number[s] == 0 or length > facts[NUMBER]:
                 what = NOT_A_NUMBER
-            elif left_out + math.log(2) + MARGIN > log_z and left_out > -np.inf:
+            elif -lowest_lane(lowest) < LOWEST:
                 what = REDO
-            log_z += found[W + lane] + chain.top_start + chain.top_end + (length - 1) * chain.top_move
+            elif dropped > -np.inf and dropped + length * (math.log(K) + plain) + math.log(2) + MARGIN > log_z:
+                what = REDO
+            log_z += tile.scale[s] + facts[TOP] + (length - 1) * facts[TOP_MOVE]
+        tile.dead[s] = tile.gold[s] = 0.0
         if chain.gold:
-            score, tags = gold_score(chain, tile, lane)
+            score, tags = gold_score(chain, tile, s)
             if tags == WRONG_TAG or (what == DONE and tags == UNKNOWN_TAGS):
                 what = tags
             elif what == DONE:
-                gold[lane] = score > -np.inf
-                dead[lane] = not gold[lane]
-                log_z = max(log_z - score, 0.0) if gold[lane] else np.inf
-        dead[lane] |= what in (REDO, NOT_A_NUMBER)
-        value[b] = np.nan if what == NOT_A_NUMBER else log_z
+                tile.gold[s] = 1.0 if score > -np.inf else 0.0
+                tile.dead[s] = 1.0 - tile.gold[s]
+                log_z = max(log_z - score, 0.0) if score > -np.inf else np.inf
+        if what in (REDO, NOT_A_NUMBER):
+            tile.dead[s] = 1.0
+        chain.values[b] = np.nan if what == NOT_A_NUMBER else log_z
+        if chain.reduction == BY_SEQUENCE:
+            value[b] = chain.values[b]
         status[b] = what
         unfinished += what != DONE
-    if not gradient:
+    return unfinished
+
+
+@compiled
+def clear(chain, tile, unary, counts, many):
+    """Begin the gradient at 0 where it stays so, and the counts."""
+    T, K = chain.T, chain.K
+    for x in range(many):
+        counts[x] = 0.0
+    for s in range(chain.S):
+        b = tile.sequence[s]
+        for t in range(b * T, (b + 1) * T if b >= 0 and tile.length[s] < T else b * T):
+            if chain.mask[t] == 0:
+                for x in range(t * K, (t + 1) * K):
+                    unary[x] = 0.0
+
+
+@compiled
+def count_moves(chain, tile, counts, each, n0, low, high):
+    """Add alpha_{t-1}[i] q_t[j] over tokens low to high: of all sequences, or of each."""
+    width, S = chain.width, chain.S
+    alpha, q = onward(tile.alpha, (low - n0) * S * width), onward(tile.into, (low - n0 + 1) * S * width)
+    if each == 0:
+        count((high - low) * S, width, alpha, q, width, counts)
+        return
+    for s in range(S):
+        at = s * width
+        count(high - low, S * width, onward(alpha, at), onward(q, at), width, onward(counts, s * each))
+
+
+@compiled
+def write(chain, counts, scale, moves, first, last):
+    """Counts, rounded."""
+    K, width = chain.K, chain.width
+    for i in range(K):
+        for j in range(K):
+            moves[i * K + j] = counts[i * width + j] * scale
+        first[i] = counts[width * width + i] * scale
+        last[i] = counts[(width + 1) * width + i] * scale
+
+
+@compiled
+def times_moves(chain, counts):
+    """What is counted so far, times A."""
+    for i in range(chain.K):
+        for j in range(chain.K):
+            counts[i * chain.width + j] *= chain.moves[i * chain.K + j]
+
+
+@compiled
+def less_gold(chain, b, counts):
+    """Take off the moves of the gold path."""
+    before = -1
+    for x in range(b * chain.T, (b + 1) * chain.T):
+        if not (chain.masked and chain.mask[x] == 0):
+            if before >= 0:
+                counts[before * chain.width + chain.tags[x]] -= 1.0
+            before = chain.tags[x]
+
+
+@compiled
+def solve(chain, tile, number, value, unary, moves, first, last, status):
+    """Everything about the sequences of a tile; how many of them are not DONE."""
+    B, T, width, S, chunk = chain.B, chain.T, chain.width, chain.S, tile.chunk
+    place(chain.mask, chain.masked, chain.lengths, chain.order, B, T, S, number * S,
+          tile.sequence, tile.length, tile.position)  # fmt: skip
+    longest = tile.length[0]
+    chunks = (longest + chunk - 1) // chunk
+    row = S * width
+    for s in range(S):
+        tile.number[s], tile.dropped[s], tile.scale[s], tile.left[s] = 1.0, -np.inf, 0.0, 0.0
+        store(tile.lowest, s * W, splat(1.0))
+    for c in range(chunks):
+        n0, n1 = c * chunk, min((c + 1) * chunk, longest)
+        forward(chain, tile, n0, n1, True)
+        if c + 1 < chunks:
+            for k in range(0, row, W):
+                a = load(tile.alpha, chunk * row + k)
+                store(tile.alpha, k, a)
+                if chain.gradient:
+                    store(tile.checkpoints, c * row + k, a)
+    unfinished = judge(chain, tile, value, status)
+    if not chain.gradient:
         return unfinished
 
-    tile.p[:] = 0.0
-    tile.uses[:] = 0.0
+    size = (width + 2) * width  # moves, first tags, last tags
+    counts, each, many = tile.counts, size, S * size
+    if chain.reduction != BY_SEQUENCE:
+        counts, each, many = onward(chain.counts, number * size), 0, size
+    clear(chain, tile, unary, counts, many)
+    steps = (BLOCK + S - 1) // S
     for c in range(chunks - 1, -1, -1):
         n0, n1 = c * chunk, min((c + 1) * chunk, longest)
         if c + 1 < chunks:
             if c > 0:
-                tile.alpha[:size] = checkpoints[(c - 1) * size : c * size]
-            gather(chain, tile, n0, n1)
-            exponentiate(chain, tile, n1 - n0, number, dropped)
-            forward(chain, tile, n0, n1, scale, power, lost, found, False)
-        for high in range(n1, n0, -BLOCK):
-            low = max(high - BLOCK, n0)
-            backward(chain, tile, n0, low, high, dead, gold, unary, first, last)
-            count_moves(chain, tile, max(low, 1) - n0 + 1, high - n0 + 1)
-    write_moves(chain, tile, gold, moves)
+                for k in range(0, row, W):
+                    store(tile.alpha, k, load(tile.checkpoints, (c - 1) * row + k))
+            forward(chain, tile, n0, n1, False)
+        for high in range(n1, n0, -steps):
+            low = max(high - steps, n0)
+            backward(chain, tile, n0, low, high, unary, counts, each)
+            count_moves(chain, tile, counts, each, n0, max(low, 1), high)
+    for s in range(S if each > 0 else 0):
+        b = tile.sequence[s]
+        if b >= 0:
+            of = onward(counts, s * each)
+            times_moves(chain, of)
+            if tile.gold[s] > 0:
+                less_gold(chain, b, of)
+            K = chain.K
+            write(chain, of, 1.0, onward(moves, b * K * K), onward(first, b * K), onward(last, b * K))
     return unfinished
+
+
+@compiled
+def finish(chain, value, moves, first, last):
+    """The sums over sequences, in an order that does not depend on who computed what."""
+    B, width = chain.B, chain.width
+    scale = chain.facts[SCALE]
+    total = 0.0
+    for b in range(B):
+        total += chain.values[b]
+    value[0] = total * scale
+    if not chain.gradient:
+        return
+    counts, many = chain.counts, (width + 2) * width
+    for tile in range(1, (B + chain.S - 1) // chain.S):
+        for k in range(0, many, W):
+            store(counts, k, load(counts, k) + load(counts, tile * many + k))
+    times_moves(chain, counts)
+    for b in range(B if chain.gold else 0):
+        if chain.values[b] < np.inf:
+            less_gold(chain, b, counts)
+    write(chain, counts, scale, moves, first, last)
 
 
 @entry
-def run(
-    like, B, T, K, emissions, transitions, start, end, mask, tags, gradient,
-    value, unary, moves, first, last, status, memory, worker, workers,
-):  # fmt: skip
-    """The tiles of one worker; the status of each sequence is left in ``status``.
+def run(arguments, like):
+    """Solve a ``Problem``, or a part of it: BEFORE by one, then TILES by any number at the same time, then AFTER by one.
 
-    Args:
-        like: a number of the type of the potentials.
-        B: sequences.
-        T: padded length.
-        K: tags.
-        emissions: address of ``(B, T, K)``; so the others: contiguous, int64 addresses.
-        transitions: ``(K, K)``.
-        start: ``(K,)``.
-        end: ``(K,)``.
-        mask: ``(B, T)`` bool, 0: all tokens count.
-        tags: ``(B, T)`` int64, 0: log Z is asked for, not the loss.
-        gradient: whether to compute it.
-        value: ``(B,)``, written.
-        unary: ``(B, T, K)``, written.
-        moves: ``(B, K, K)``, written.
-        first: ``(B, K)``, written.
-        last: ``(B, K)``, written.
-        status: ``(B,)`` uint8, written.
-        memory: doubles to compute in.
-        worker: which one of
-        workers: how many share the tiles.
-
-    Returns:
-        How many of its sequences are not DONE.
+    The status of each sequence is left in ``status``. Of a reduced problem nothing but ``unfinished`` holds unless
+    that is 0, and so it stays where a tag is unknown or does not exist.
     """
-    rows = (K + 3) // 4 * 4
-    mask_, scores = pointer(mask, np.uint8(0)), pointer(transitions, like)
-    lengths = counted(mask_, mask != 0, B, T)
-    order = longest_first(lengths, T)
-    A, first_, last_ = np.empty(K * K + W), np.empty(K + W), np.empty(K + W)
-    top_start, drop_start, fine_start = weights(pointer(start, like), K, first_)
-    top_end, drop_end, fine_end = weights(pointer(end, like), K, last_)
-    top_move, drop_move, fine_moves = weights(scores, K * K, A)
-    number = T if fine_moves else 1
-    chain = Chain(
-        T, K, rows,
-        pointer(emissions, like), mask_, mask != 0, pointer(tags, np.int64(0)), tags != 0, scores,
-        A, panels(A, K, rows, False), panels(A, K, rows, True) if gradient else A,
-        first_, last_, pointer(start, like), pointer(end, like),
-        top_start, top_end, top_move, max(drop_start, drop_end, drop_move),
-        number if fine_start and fine_end else 0,
-    )  # fmt: skip
-    longest = lengths[order[0]] if B else 0
-    chunk = chunk_of(rows, longest)
-    size = rows * W
-    free = np.zeros(1, dtype=np.int64)
-    tile = Tile(
-        np.empty(W, dtype=np.int64), np.empty(W, dtype=np.int64), np.empty(W * T + 1, dtype=np.int64),
-        taken(memory, free, (chunk + 1) * size), taken(memory, free, (chunk + 1) * size),
-        taken(memory, free, (chunk + 1) * W), taken(memory, free, size),
-        taken(memory, free, (K + 1) * size if gradient else 0),
-    )  # fmt: skip
-    tile.alpha[:] = 0.0
-    checkpoints = np.empty((longest // chunk + 1) * size if gradient else 0)
-    unfinished = 0
-    tiles = (B + W - 1) // W
-    for turn in range((tiles + workers - 1) // workers):
-        n = turn * workers + (worker if turn % 2 == 0 else workers - 1 - worker)
-        if n >= tiles:
-            continue
-        for lane in range(W):
-            b = order[n * W + lane] if n * W + lane < B else -1
-            place(
-                chain,
-                tile,
-                lane,
-                b,
-                lengths[b] if b >= 0 else 0,
-                pointer(unary, like),
-                pointer(first, like),
-                pointer(last, like),
-                gradient,
+    problem = problem_of(arguments)
+    chain = chain_of(like, problem)
+    if problem.part in (EVERYTHING, BEFORE):
+        begin(chain)
+        if chain.reduction != BY_SEQUENCE and chain.gold and not known(chain):
+            arguments[AT_UNFINISHED] = chain.B
+            return
+    value, unary = pointer(problem.value, like), pointer(problem.unary, like)
+    moves, first, last = pointer(problem.moves, like), pointer(problem.first, like), pointer(problem.last, like)
+    if problem.part in (EVERYTHING, TILES):
+        shared, each = sizes(chain.B, chain.T, chain.K, chain.reduction, chain.gradient)
+        worker = take(arguments, AT_WORKER, 1)
+        tile = tile_in(chain, problem.memory + 8 * (shared + worker * each))
+        number = take(arguments, AT_TILE, 1)
+        while number * chain.S < chain.B:
+            unfinished = solve(
+                chain, tile, number, value, unary, moves, first, last, pointer(problem.status, np.uint8(0))
             )
-        unfinished += solve(
-            chain, tile, chunk, checkpoints, gradient, pointer(value, like), pointer(unary, like),
-            pointer(moves, like), pointer(first, like), pointer(last, like), pointer(status, np.uint8(0)),
-        )  # fmt: skip
-    return unfinished
+            take(arguments, AT_UNFINISHED, unfinished)
+            number = take(arguments, AT_TILE, 1)
+    if problem.part in (EVERYTHING, AFTER) and chain.reduction != BY_SEQUENCE and arguments[AT_UNFINISHED] == 0:
+        finish(chain, value, moves, first, last)
+
+
+@compiled
+def problem_of(arguments):
+    """The arguments by their names."""
+    a = arguments
+    return Problem(
+        a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10], a[11], a[12], a[13], a[14], a[15],
+        a[16], a[17], a[18], a[19], a[20], a[21],
+    )  # fmt: skip

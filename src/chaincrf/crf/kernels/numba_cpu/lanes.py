@@ -1,9 +1,7 @@
-"""Lanes: a Numba value that holds one number of each of WIDTH sequences, in one vector register.
+"""Lanes: a Numba value that holds WIDTH doubles, in one vector register.
 
-With it a recursion over sequences is written as for one sequence and computed for WIDTH at a time: nothing is
-wasted on padding tags, and nothing is ever summed across a register. Arithmetic compiles to one instruction
-(to a few where registers are narrower). No fast-math: all that is allowed is to round a product and a sum
-once in place of twice.
+With it a recursion is written once and computed for WIDTH tags, or sequences, at a time. Arithmetic compiles
+to one instruction. No fast-math: all that is allowed is to round a product and a sum once in place of twice.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
 from numba.extending import intrinsic, models, overload, register_model
 
@@ -21,19 +19,28 @@ from .compiled import compiled
 
 __all__ = [
     "WIDTH",
+    "all_of",
     "any_of",
     "exp",
     "exponent",
+    "first_of",
+    "highest",
     "inverse_power",
     "load",
+    "lowest_lane",
     "maximum",
+    "minimum",
+    "onward",
     "pointer",
+    "size",
     "splat",
     "store",
+    "take",
     "where",
 ]
 
-WIDTH = 8
+WIDTH = 8 if binding.get_host_cpu_features().get("avx512f") else 4
+"""Doubles in a register."""
 _NUMBER, _INTEGER, _INDEX = ir.DoubleType(), ir.IntType(64), ir.IntType(32)
 _NUMBERS, _INTEGERS = ir.VectorType(_NUMBER, WIDTH), ir.VectorType(_INTEGER, WIDTH)
 _BITS = ir.VectorType(ir.IntType(1), WIDTH)
@@ -65,15 +72,15 @@ class _MaskModel(models.PrimitiveModel):
 Emit = Callable[..., Any]
 
 
-def _unary(emit: Emit, result: types.Type = lanes) -> Any:
-    """An intrinsic of Lanes from a function of an LLVM builder and a value."""
+def _unary(emit: Emit, result: types.Type = lanes, of: types.Type = lanes) -> Any:
+    """An intrinsic of Lanes (or masks) from a function of an LLVM builder and a value."""
 
     @intrinsic
     def instruction(_context: Any, a: Any) -> Any:
         def generate(_target: Any, builder: Any, _signature: Any, values: Any) -> Any:
             return emit(builder, *values)
 
-        return (result(lanes), generate) if a == lanes else None
+        return (result(of), generate) if a == of else None
 
     return instruction
 
@@ -113,12 +120,15 @@ _operator(operator.sub, _arithmetic("fsub"))
 _operator(operator.mul, _arithmetic("fmul"))
 _operator(operator.truediv, _arithmetic("fdiv"))
 _operator(operator.lt, _comparison("<"), mask)  # False where one is NaN
+_operator(operator.le, _comparison("<="), mask)
 _operator(operator.eq, _comparison("=="), mask)
 _operator(operator.and_, lambda builder, a, b: builder.and_(a, b), mask, mask)
 _operator(operator.or_, lambda builder, a, b: builder.or_(a, b), mask, mask)
 
 maximum = _binary(lambda builder, a, b: builder.select(builder.fcmp_ordered(">", a, b), a, b))
 """The larger of two numbers; the second one where one is NaN."""
+minimum = _binary(lambda builder, a, b: builder.select(builder.fcmp_ordered("<", a, b), a, b))
+"""The smaller of two numbers; the second one where one is NaN."""
 
 
 @intrinsic
@@ -131,15 +141,24 @@ def where(_context: Any, condition: Any, a: Any, b: Any) -> Any:
     return (lanes(mask, lanes, lanes), generate) if (condition, a, b) == (mask, lanes, lanes) else None
 
 
-@intrinsic
-def any_of(_context: Any, condition: Any) -> Any:
-    """Whether the condition holds in any lane."""
+def _bits(builder: Any, value: Any) -> Any:
+    return builder.bitcast(value, ir.IntType(WIDTH))
 
-    def generate(_target: Any, builder: Any, _signature: Any, values: Any) -> Any:
-        bits = ir.IntType(WIDTH)
-        return builder.icmp_unsigned("!=", builder.bitcast(values[0], bits), bits(0))
 
-    return (types.boolean(mask), generate) if condition == mask else None
+_all = ir.IntType(WIDTH)((1 << WIDTH) - 1)
+any_of = _unary(lambda builder, a: builder.icmp_unsigned("!=", _bits(builder, a), _all.type(0)), types.boolean, mask)
+"""Whether a condition holds in any lane."""
+all_of = _unary(lambda builder, a: builder.icmp_unsigned("==", _bits(builder, a), _all), types.boolean, mask)
+"""Whether a condition holds in every lane."""
+
+
+def _emit_first(builder: Any, a: Any) -> Any:
+    wide = builder.zext(_bits(builder, a), _INTEGER)
+    return builder.cttz(wide, ir.IntType(1)(0))
+
+
+first_of = _unary(_emit_first, types.int64, mask)
+"""The first lane in which a condition holds; 64 if there is none."""
 
 
 @intrinsic
@@ -155,7 +174,7 @@ def splat(_context: Any, x: Any) -> Any:
     return lanes(x), generate
 
 
-# Memory: addresses as integers, since taking those of tensors is ten times as fast as making arrays of them.
+# Memory: addresses, since taking those of tensors is ten times as fast as making arrays of them.
 
 
 @intrinsic
@@ -168,50 +187,78 @@ def pointer(_context: Any, address: Any, like: Any) -> Any:
     return types.CPointer(like)(types.int64, like), generate
 
 
-def _place(target: Any, builder: Any, array: types.Array, value: Any, index: Any) -> Any:
-    data = target.make_array(array)(target, builder, value).data
-    return builder.bitcast(builder.gep(data, [index]), _NUMBERS.as_pointer())
+@intrinsic
+def onward(_context: Any, numbers: Any, n: Any) -> Any:
+    """The pointer ``n`` numbers further on."""
 
+    def generate(_target: Any, builder: Any, _signature: Any, values: Any) -> Any:
+        return builder.gep(values[0], [values[1]])
 
-@compiled
-def aligned(size):
-    """A flat array of doubles, not initialised, whose Lanes do not cross the lines of a cache."""
-    array = np.empty(size + WIDTH)
-    skip = -(array.ctypes.data // 8) % WIDTH
-    return array[skip : skip + size]
-
-
-@compiled
-def taken(memory, place, size):
-    """The same, from memory that is at hand, if it is enough; ``place[0]`` is where the free part begins."""
-    begin = place[0] + (-(memory.ctypes.data // 8 + place[0])) % WIDTH
-    if begin + size > len(memory):
-        return aligned(size)
-    place[0] = begin + size
-    return memory[begin : begin + size]
+    return numbers(numbers, types.int64), generate
 
 
 @intrinsic
-def load(_context: Any, array: Any, i: Any) -> Any:
-    """The WIDTH doubles of a flat array from index ``i`` on."""
+def take(_context: Any, counter: Any, at: Any, number: Any) -> Any:
+    """``counter[at]``, to which a number is added; no two threads that ask see the same."""
 
-    def generate(target: Any, builder: Any, signature: Any, values: Any) -> Any:
-        place = _place(target, builder, signature.args[0], *values)
-        return builder.load(place, align=_NUMBER.get_abi_size(target.target_data))
+    def generate(_target: Any, builder: Any, _signature: Any, values: Any) -> Any:
+        return builder.atomic_rmw("add", builder.gep(values[0], [values[1]]), values[2], "monotonic")
 
-    return lanes(array, types.int64), generate
+    return types.int64(counter, types.int64, types.int64), generate
+
+
+def _place(builder: Any, values: Any, number: Any) -> Any:
+    return builder.bitcast(builder.gep(values[0], [values[1]]), ir.VectorType(number, WIDTH).as_pointer())
 
 
 @intrinsic
-def store(_context: Any, array: Any, i: Any, x: Any) -> Any:
-    """Write Lanes to a flat array of doubles from index ``i`` on."""
+def load(_context: Any, numbers: Any, i: Any) -> Any:
+    """WIDTH numbers from index ``i`` on, as doubles."""
 
     def generate(target: Any, builder: Any, signature: Any, values: Any) -> Any:
-        place = _place(target, builder, signature.args[0], *values[:2])
-        builder.store(values[2], place, align=_NUMBER.get_abi_size(target.target_data))
+        number = target.get_value_type(signature.args[0].dtype)
+        place = _place(builder, values, number)
+        found = builder.load(place, align=number.get_abi_size(target.target_data))
+        return found if number == _NUMBER else builder.fpext(found, _NUMBERS)
+
+    return lanes(numbers, types.int64), generate
+
+
+@intrinsic
+def store(_context: Any, numbers: Any, i: Any, x: Any) -> Any:
+    """Write WIDTH numbers from index ``i`` on."""
+
+    def generate(target: Any, builder: Any, signature: Any, values: Any) -> Any:
+        number = target.get_value_type(signature.args[0].dtype)
+        x = values[2] if number == _NUMBER else builder.fptrunc(values[2], ir.VectorType(number, WIDTH))
+        builder.store(x, _place(builder, values, number), align=number.get_abi_size(target.target_data))
         return target.get_dummy_value()
 
-    return types.void(array, types.int64, lanes), generate
+    return types.void(numbers, types.int64, lanes), generate
+
+
+@intrinsic
+def lowest_lane(_context: Any, x: Any) -> Any:
+    """The number in the first lane."""
+
+    def generate(_target: Any, builder: Any, _signature: Any, values: Any) -> Any:
+        return builder.extract_element(values[0], _INDEX(0))
+
+    return types.float64(lanes), generate
+
+
+def _emit_highest(builder: Any, x: Any) -> Any:
+    step = WIDTH // 2
+    while step:
+        order = ir.Constant(ir.VectorType(_INDEX, WIDTH), [lane ^ step for lane in range(WIDTH)])
+        other = builder.shuffle_vector(x, x, order)
+        x = builder.select(builder.fcmp_ordered(">", x, other), x, other)
+        step //= 2
+    return x
+
+
+highest = _unary(_emit_highest)
+"""The highest number of all lanes, in each of them."""
 
 
 # Functions, from the bits of a double: 2^n is the integer n + 1023 shifted left by 52.
@@ -240,6 +287,12 @@ def _emit_inverse_power(builder: Any, x: Any) -> Any:
     return builder.bitcast(builder.sub(_constant(2046 << 52), power), _NUMBERS)
 
 
+def _emit_size(builder: Any, x: Any) -> Any:
+    return builder.bitcast(builder.and_(builder.bitcast(x, _INTEGERS), _constant(2**63 - 1)), _NUMBERS)
+
+
+size = _unary(_emit_size)
+"""The number without its sign."""
 _power = _unary(_emit_power)
 exponent = _unary(_emit_exponent)
 """e such that 2^e <= x < 2^(e+1), for x >= 0; -1023 for 0."""

@@ -18,30 +18,66 @@ from typing import NamedTuple
 import numpy as np
 
 from .compiled import compiled, entry
-from .lanes import WIDTH, aligned, exp, load, maximum, pointer, splat, store, where
+from .lanes import WIDTH, exp, load, maximum, onward, pointer, splat, store, take, where
 from .tiles import (
+    AFTER,
+    BEFORE,
     DONE,
+    EVERYTHING,
     NOT_A_NUMBER,
+    TILES,
     UNKNOWN_TAGS,
     WRONG_TAG,
+    aligned,
     chunk_of,
-    gather,
+    counted,
     longest_first,
     place,
 )
 
-__all__ = ["run"]
+__all__ = ["AFTER", "AT_MEMORY", "BEFORE", "TILES", "Problem", "run", "sizes"]
 
 W = WIDTH
 UNDERFLOW = -700.0
 
 
+class Problem(NamedTuple):
+    """The arguments of ``run``; as those of ``forward_backward.run``, by sequence, for some of them."""
+
+    part: int
+    by_position: int  # whether each position has transitions of its own
+    gradient: int
+    B: int
+    T: int
+    K: int
+    emissions: int
+    transitions: int  # (K, K), or (B, T-1, K, K)
+    start: int
+    end: int
+    mask: int
+    tags: int
+    value: int
+    unary: int
+    moves: int  # (B, K, K), or (B, T-1, K, K)
+    first: int
+    last: int
+    status: int
+    which: int  # (count,) int64: the sequences to compute
+    count: int
+    memory: int
+    tile: int = 0
+    worker: int = 0
+
+
+AT_MEMORY, AT_TILE, AT_WORKER = range(len(Problem._fields) - 3, len(Problem._fields))
+
+
 class Chain(NamedTuple):
     """The potentials, as given."""
 
+    B: int
     T: int
     K: int
-    rows: int
     emissions: object
     mask: object
     masked: bool
@@ -56,17 +92,69 @@ class Chain(NamedTuple):
 class Tile(NamedTuple):
     """WIDTH sequences, the longest first, and the memory to compute them in."""
 
-    sequence: np.ndarray
-    length: np.ndarray
-    position: np.ndarray
-    alpha: np.ndarray
-    into: np.ndarray  # u, then norm
-    p: np.ndarray
-    before: np.ndarray  # p at the token before
-    move: np.ndarray  # transitions into one tag
-    uses: np.ndarray  # of moves: over all positions, or at one
-    number: np.ndarray
-    scale: np.ndarray
+    sequence: object
+    length: object
+    position: object
+    alpha: object
+    into: object  # u, then norm
+    p: object
+    before: object  # p at the token before
+    move: object  # transitions into one tag
+    uses: object  # of moves: over all positions, or at one
+    number: object
+    scale: object
+    value: object
+    dead: object
+    gold: object
+    checkpoints: object
+    chunk: int
+
+
+@compiled
+def sizes(B, T, K, gradient):
+    """Doubles for what all workers share, and for each of them."""
+    chunk = chunk_of(K * W, T)
+    shared = 2 * B + T + 2
+    worker = 2 * (chunk + 1) * K * W + 3 * K * W + 7 * W + (T + 2) * W
+    if gradient:
+        worker += K * K * W + (T // chunk + 1) * K * W
+    return shared, worker + W
+
+
+@compiled
+def tile_in(chain, address, gradient):
+    """The memory of a worker."""
+    T, K = chain.T, chain.K
+    chunk = chunk_of(K * W, T)
+    buffer = (chunk + 1) * K * W
+    alpha = pointer(aligned(address), np.float64(0))
+    into = onward(alpha, buffer)
+    p = onward(into, buffer)
+    before, move = onward(p, K * W), onward(p, 2 * K * W)
+    number = onward(p, 3 * K * W + W)
+    integers = onward(pointer(aligned(address), np.int64(0)), 2 * buffer + 3 * K * W + 7 * W)
+    uses = onward(number, 6 * W + (T + 2) * W)
+    return Tile(
+        integers, onward(integers, W), onward(integers, 2 * W), alpha, into, p, before, move, uses,
+        number, onward(number, W), onward(number, 2 * W), onward(number, 3 * W), onward(number, 4 * W),
+        onward(uses, K * K * W), chunk,
+    )  # fmt: skip
+
+
+@compiled
+def gather(chain, tile, n0, n1):
+    """Bring the emissions of tokens n0 to n1 into lanes; 0 beyond the end of a sequence."""
+    T, K = chain.T, chain.K
+    for n in range(n0, n1):
+        at = (n - n0 + 1) * K * W
+        for lane in range(W):
+            if n < tile.length[lane]:
+                token = (tile.sequence[lane] * T + tile.position[lane * T + n]) * K
+                for k in range(K):
+                    tile.into[at + k * W + lane] = chain.emissions[token + k]
+            else:
+                for k in range(K):
+                    tile.into[at + k * W + lane] = 0.0
 
 
 @compiled
@@ -126,12 +214,12 @@ def normalise(chain, tile, n, before, now):
 
 
 @compiled
-def forward(chain, tile, n0, n1, value, first_time):
+def forward(chain, tile, n0, n1, first_time):
     """Alpha at tokens n0 to n1, from the one before; at the end of a sequence, its log Z."""
-    K, rows = chain.K, chain.rows
+    K = chain.K
     zero, lowest = splat(0.0), splat(-np.inf)
     for n in range(n0, n1):
-        now = (n - n0 + 1) * rows * W
+        now = (n - n0 + 1) * K * W
         fine = load(tile.number, 0)
         for j in range(K):
             fine = where(load(tile.into, now + j * W) < splat(np.inf), fine, zero)
@@ -140,7 +228,7 @@ def forward(chain, tile, n0, n1, value, first_time):
             for j in range(K):
                 store(tile.alpha, now + j * W, load(tile.into, now + j * W) + splat(chain.start[j]))
         else:
-            normalise(chain, tile, n, now - rows * W, now)
+            normalise(chain, tile, n, now - K * W, now)
         top = lowest
         for j in range(K):
             top = maximum(load(tile.alpha, now + j * W), top)
@@ -151,7 +239,7 @@ def forward(chain, tile, n0, n1, value, first_time):
             store(tile.scale, 0, load(tile.scale, 0) + top)
             for lane in range(W):
                 if tile.length[lane] == n + 1:
-                    value[lane] = log_total(chain, tile, now, lane) + tile.scale[lane]
+                    tile.value[lane] = log_total(chain, tile, now, lane) + tile.scale[lane]
 
 
 @compiled
@@ -171,9 +259,9 @@ def log_total(chain, tile, now, lane):
 @compiled
 def edges(chain, tile, n, now, shared):
     """The marginals of the moves into token n, added to ``uses`` or put there, and of the tags before."""
-    K, rows = chain.K, chain.rows
+    K = chain.K
     zero = splat(0.0)
-    before = now - rows * W
+    before = now - K * W
     for i in range(K):
         store(tile.before, i * W, zero)
     for j in range(K):
@@ -191,7 +279,7 @@ def edges(chain, tile, n, now, shared):
 
 
 @compiled
-def write_edges(chain, tile, n, active, gold, moves):
+def write_edges(chain, tile, n, active, moves):
     """The counts of the moves into token n."""
     T, K = chain.T, chain.K
     for lane in range(active):
@@ -200,33 +288,33 @@ def write_edges(chain, tile, n, active, gold, moves):
         at = (b * (T - 1) + t - 1) * K * K
         for x in range(K * K):
             moves[at + x] = tile.uses[x * W + lane]
-        if gold[lane]:
+        if tile.gold[lane] > 0:
             i, j = chain.tags[b * T + tile.position[lane * T + n - 1]], chain.tags[b * T + t]
             moves[at + i * K + j] = tile.uses[(i * K + j) * W + lane] - 1.0
 
 
 @compiled
-def backward(chain, tile, n0, n1, dead, gold, unary, moves, first, last):
+def backward(chain, tile, n0, n1, unary, moves, first, last):
     """The marginals of tokens n1 back to n0, written where they belong."""
-    T, K, rows = chain.T, chain.K, chain.rows
+    T, K = chain.T, chain.K
     active = 0
     while active < W and tile.length[active] > n1:
         active += 1
     for n in range(n1 - 1, n0 - 1, -1):
-        now = (n - n0 + 1) * rows * W
+        now = (n - n0 + 1) * K * W
         begun = active
         while active < W and tile.length[active] == n + 1:
             total = log_total(chain, tile, now, active)
             for j in range(K):
                 x = tile.alpha[now + j * W + active] + chain.end[j] - total
-                tile.p[j * W + active] = 0.0 if dead[active] or total == -np.inf else math.exp(x)
+                tile.p[j * W + active] = 0.0 if tile.dead[active] > 0 or total == -np.inf else math.exp(x)
             active += 1
         for lane in range(active):
             b = tile.sequence[lane]
             token = b * T + tile.position[lane * T + n]
             for j in range(K):
                 unary[token * K + j] = tile.p[j * W + lane]
-            if gold[lane]:
+            if tile.gold[lane] > 0:
                 y = chain.tags[token]
                 unary[token * K + y] = tile.p[y * W + lane] - 1.0
             for j in range(K):
@@ -237,7 +325,7 @@ def backward(chain, tile, n0, n1, dead, gold, unary, moves, first, last):
         if n > 0:
             edges(chain, tile, n, now, chain.shared)
             if not chain.shared:
-                write_edges(chain, tile, n, active, gold, moves)
+                write_edges(chain, tile, n, active, moves)
 
 
 @compiled
@@ -263,14 +351,15 @@ def gold_score(chain, tile, lane):
 
 
 @compiled
-def judge(chain, tile, found, value, status, dead, gold):
+def judge(chain, tile, value, status):
     """The value and the status of each sequence of a tile."""
     for lane in range(W):
         b, length = tile.sequence[lane], tile.length[lane]
         if b < 0:
             continue
-        log_z = found[lane] if length > 0 else 0.0
+        log_z = tile.value[lane] if length > 0 else 0.0
         what = DONE
+        tile.dead[lane] = tile.gold[lane] = 0.0
         if length > 0 and tile.number[lane] == 0:
             what = NOT_A_NUMBER
         if chain.gold:
@@ -278,35 +367,47 @@ def judge(chain, tile, found, value, status, dead, gold):
             if tags == WRONG_TAG or (what == DONE and tags == UNKNOWN_TAGS):
                 what = tags
             elif what == DONE:
-                gold[lane] = score > -np.inf
-                dead[lane] = not gold[lane]
+                tile.gold[lane] = 1.0 if score > -np.inf else 0.0
+                tile.dead[lane] = 1.0 - tile.gold[lane]
                 log_z = max(log_z - score, 0.0) if gold[lane] else np.inf
-        dead[lane] |= what == NOT_A_NUMBER
+        if what == NOT_A_NUMBER:
+            tile.dead[lane] = 1.0
         value[b] = np.nan if what == NOT_A_NUMBER else log_z
         status[b] = what
 
 
 @compiled
-def clear(chain, tile, moves):
-    """Start the counts of moves at 0."""
-    tile.uses[:] = 0.0
-    if not chain.shared:
-        size = (chain.T - 1) * chain.K * chain.K
-        for b in tile.sequence:
-            if b >= 0:
-                for x in range(b * size, (b + 1) * size):
-                    moves[x] = 0.0
+def clear(chain, tile, unary, moves, first, last):
+    """Begin the gradient at 0."""
+    T, K = chain.T, chain.K
+    for x in range(K * W):
+        tile.p[x] = 0.0
+    for x in range(K * K * W):
+        tile.uses[x] = 0.0
+    size = 0 if chain.shared else (T - 1) * K * K
+    for lane in range(W):
+        b = tile.sequence[lane]
+        if b < 0:
+            continue
+        for x in range(b * size, (b + 1) * size):
+            moves[x] = 0.0
+        if tile.length[lane] < T:
+            for x in range(b * T * K, (b + 1) * T * K):
+                unary[x] = 0.0
+        if tile.length[lane] == 0:
+            for x in range(b * K, (b + 1) * K):
+                first[x] = last[x] = 0.0
 
 
 @compiled
-def write_moves(chain, tile, gold, moves):
+def write_moves(chain, tile, moves):
     """Expected less observed moves over all positions."""
     T, K = chain.T, chain.K
     for lane in range(W):
         b = tile.sequence[lane]
         if b < 0:
             continue
-        if gold[lane]:
+        if tile.gold[lane] > 0:
             for n in range(1, tile.length[lane]):
                 i = chain.tags[b * T + tile.position[lane * T + n - 1]]
                 j = chain.tags[b * T + tile.position[lane * T + n]]
@@ -316,37 +417,38 @@ def write_moves(chain, tile, gold, moves):
 
 
 @compiled
-def solve(chain, tile, chunk, checkpoints, gradient, value, unary, moves, first, last, status):
+def solve(chain, tile, gradient, value, unary, moves, first, last, status):
     """Everything about the sequences of a tile."""
-    longest = tile.length[0]
+    longest, chunk, size = tile.length[0], tile.chunk, chain.K * W
     chunks = (longest + chunk - 1) // chunk
-    size = chain.rows * W
-    found = np.zeros(W)
-    dead, gold = np.zeros(W, dtype=np.bool_), np.zeros(W, dtype=np.bool_)
-    tile.scale[:] = 0.0
+    for lane in range(W):
+        tile.scale[lane] = 0.0
+        tile.number[lane] = 1.0 if numbers(chain, tile.length[lane]) else 0.0
     for c in range(chunks):
         n0, n1 = c * chunk, min((c + 1) * chunk, longest)
         gather(chain, tile, n0, n1)
-        forward(chain, tile, n0, n1, found, True)
+        forward(chain, tile, n0, n1, True)
         if c + 1 < chunks:
-            tile.alpha[:size] = tile.alpha[chunk * size : (chunk + 1) * size]
-            if gradient:
-                checkpoints[c * size : (c + 1) * size] = tile.alpha[:size]
-    judge(chain, tile, found, value, status, dead, gold)
+            for k in range(0, size, W):
+                a = load(tile.alpha, chunk * size + k)
+                store(tile.alpha, k, a)
+                if gradient:
+                    store(tile.checkpoints, c * size + k, a)
+    judge(chain, tile, value, status)
     if not gradient:
         return
-    clear(chain, tile, moves)
-    tile.p[:] = 0.0
+    clear(chain, tile, unary, moves, first, last)
     for c in range(chunks - 1, -1, -1):
         n0, n1 = c * chunk, min((c + 1) * chunk, longest)
         if c + 1 < chunks:
             if c > 0:
-                tile.alpha[:size] = checkpoints[(c - 1) * size : c * size]
+                for k in range(0, size, W):
+                    store(tile.alpha, k, load(tile.checkpoints, (c - 1) * size + k))
             gather(chain, tile, n0, n1)
-            forward(chain, tile, n0, n1, found, False)
-        backward(chain, tile, n0, n1, dead, gold, unary, moves, first, last)
+            forward(chain, tile, n0, n1, False)
+        backward(chain, tile, n0, n1, unary, moves, first, last)
     if chain.shared:
-        write_moves(chain, tile, gold, moves)
+        write_moves(chain, tile, moves)
 
 
 @compiled
@@ -364,63 +466,36 @@ def numbers(chain, length):
 
 
 @entry
-def run(
-    like, B, T, K, emissions, transitions, start, end, mask, tags, gradient,
-    value, unary, moves, first, last, status, which, count, by_position, worker, workers,
-):  # fmt: skip
-    """The tiles of one worker; arguments as for ``forward_backward.run``, and those named here.
-
-    Args:
-        transitions: ``(K, K)``, or ``(B, T-1, K, K)`` if ``by_position``.
-        moves: ``(B, K, K)`` or ``(B, T-1, K, K)``, written.
-        which: address of the int64 numbers of the sequences to compute.
-        count: how many they are.
-        by_position: whether each position has transitions of its own.
-    """
-    tokens = pointer(mask, np.uint8(0))
+def run(arguments, like):
+    """Solve a ``Problem``, or a part of it: BEFORE by one, then TILES by any number at the same time."""
+    a = arguments
+    problem = Problem(
+        a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10], a[11], a[12], a[13], a[14], a[15],
+        a[16], a[17], a[18], a[19], a[20], a[21], a[22],
+    )  # fmt: skip
+    B, T, K, count = problem.B, problem.T, problem.K, problem.count
     chain = Chain(
-        T, K, K, pointer(emissions, like), tokens, mask != 0, pointer(tags, np.int64(0)), tags != 0,
-        pointer(transitions, like), not by_position, pointer(start, like), pointer(end, like),
+        B, T, K, pointer(problem.emissions, like), pointer(problem.mask, np.uint8(0)), problem.mask != 0,
+        pointer(problem.tags, np.int64(0)), problem.tags != 0, pointer(problem.transitions, like),
+        problem.by_position == 0, pointer(problem.start, like), pointer(problem.end, like),
     )  # fmt: skip
-    asked = pointer(which, np.int64(0))
-    lengths = np.full(count, T, dtype=np.int64)
-    if mask != 0:
-        for n in range(count):
-            lengths[n] = 0
-            for t in range(T):
-                lengths[n] += tokens[asked[n] * T + t]
-    order = longest_first(lengths, T)
-    longest = lengths[order[0]] if count else 0
-    chunk = chunk_of(K, longest)
-    size = K * W
-    tile = Tile(
-        np.empty(W, dtype=np.int64), np.empty(W, dtype=np.int64), np.empty(W * T + 1, dtype=np.int64),
-        aligned((chunk + 1) * size), aligned((chunk + 1) * size), aligned(size), aligned(size),
-        aligned(size + W), aligned(K * size if gradient else 0), aligned(W), aligned(W),
-    )  # fmt: skip
-    checkpoints = np.empty((longest // chunk + 1) * size if gradient else 0)
-    tiles = (count + W - 1) // W
-    for turn in range((tiles + workers - 1) // workers):
-        number = turn * workers + (worker if turn % 2 == 0 else workers - 1 - worker)
-        if number >= tiles:
-            continue
-        for lane in range(W):
-            n = order[number * W + lane] if number * W + lane < count else -1
-            b, length = (asked[n], lengths[n]) if n >= 0 else (-1, 0)
-            place(
-                chain,
-                tile,
-                lane,
-                b,
-                length,
-                pointer(unary, like),
-                pointer(first, like),
-                pointer(last, like),
-                gradient,
-            )
-            tile.number[lane] = 1.0 if numbers(chain, length) else 0.0
-        solve(
-            chain, tile, chunk, checkpoints, gradient, pointer(value, like), pointer(unary, like),
-            pointer(moves, like), pointer(first, like), pointer(last, like), pointer(status, np.uint8(0)),
-        )  # fmt: skip
-    return 0
+    lengths = pointer(problem.memory, np.int64(0))
+    order = onward(lengths, B)
+    if problem.part in (EVERYTHING, BEFORE):
+        counted(chain.mask, chain.masked, B, T, lengths)
+        longest_first(lengths, pointer(problem.which, np.int64(0)), count, T, onward(order, B), order)
+    if problem.part in (EVERYTHING, TILES):
+        gradient = problem.gradient != 0
+        shared, each = sizes(B, T, K, gradient)
+        worker = take(arguments, AT_WORKER, 1)
+        tile = tile_in(chain, problem.memory + 8 * (shared + worker * each), gradient)
+        number = take(arguments, AT_TILE, 1)
+        while number * W < count:
+            place(chain.mask, chain.masked, lengths, order, count, T, W, number * W,
+                  tile.sequence, tile.length, tile.position)  # fmt: skip
+            solve(
+                chain, tile, gradient, pointer(problem.value, like), pointer(problem.unary, like),
+                pointer(problem.moves, like), pointer(problem.first, like), pointer(problem.last, like),
+                pointer(problem.status, np.uint8(0)),
+            )  # fmt: skip
+            number = take(arguments, AT_TILE, 1)

@@ -1,39 +1,41 @@
-"""Workers: sequences are shared out to threads of Python, since kernels do not hold the GIL.
+"""Workers: the threads of PyTorch's own operations, since two pools would take the cores from one another.
 
-Numba's own threads are not used: its OpenMP layer kills a forked child, its ``workqueue`` layer does not
-stand two Python threads that call at once. A sequence is computed by one worker from beginning to end, in a
-tile that does not depend on their number; so neither does any result.
+They are those of OpenMP, where PyTorch brings GNU's; elsewhere threads of Python, as kernels hold no GIL. Numba's
+own are not used: its OpenMP layer kills a forked child, its ``workqueue`` layer does not stand two threads that
+call at once. Workers take the next tile until there is none, and a tile is computed from beginning to end by one,
+alone; so no result depends on their number.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 __all__ = ["memory", "share", "workers"]
 
-ENOUGH = 3000000
-"""Multiply-adds of WIDTH numbers (about 1 ms) below which a worker does not pay.
-
-With less, two workers on two cores were measured to be slower than one: PyTorch's own threads keep the other
-core busy for a while after each operation.
-"""
+ENOUGH = 150_000
+"""Multiply-adds of registers (about 50 us) below which a worker does not pay, as measured."""
+_KEPT = 2**21
 
 
 class _Memory(threading.local):
     """Memory that each thread keeps: to get it anew for each call takes longer than to compute in it."""
 
     def __init__(self) -> None:
-        self.doubles = np.empty(2**20)  # 8 MiB, which the system gives as they are touched
+        doubles = np.empty(_KEPT)  # which the system gives as they are touched
+        self.kept = doubles, doubles.ctypes.data
 
 
 _memory = _Memory()
-_pool: ThreadPoolExecutor | None = None
 _forked = False
 
 
@@ -41,7 +43,7 @@ def workers(work: int, tiles: int) -> int:
     """How many workers share some work: as many as PyTorch has threads, if each has enough to do.
 
     Args:
-        work: multiply-adds of WIDTH numbers.
+        work: multiply-adds of registers.
         tiles: how many parts it has.
     """
     if work < 2 * ENOUGH or _forked:
@@ -49,29 +51,54 @@ def workers(work: int, tiles: int) -> int:
     return max(1, min(torch.get_num_threads(), tiles, work // ENOUGH))
 
 
-def memory() -> np.ndarray:
-    """Doubles to compute in, of this thread."""
-    return _memory.doubles
+def memory(size: int) -> tuple[np.ndarray, int]:
+    """Doubles to compute in, and their address; what is large is not kept."""
+    if size <= _KEPT:
+        return _memory.kept
+    doubles = np.empty(size)
+    return doubles, doubles.ctypes.data
 
 
-def share(number: int, work: Callable[[int], int]) -> list[int]:
-    """The results of ``work(0)``, .., ``work(number - 1)``, called at the same time; the first one here.
+def share(number: int, code: Any, arguments: ctypes.Array) -> None:
+    """Have some workers call a function at the same time, and wait for them.
 
     Args:
-        number: how many workers, at least 2.
-        work: must not hold the GIL for long.
+        number: how many, at least 2.
+        code: a compiled function.
+        arguments: its arguments, the same for all.
     """
-    global _pool  # noqa: PLW0603 (threads are made once in a process)
-    if _pool is None:
-        _pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="chaincrf")
-    others = [_pool.submit(work, n) for n in range(1, number)]
-    return [work(0), *(other.result() for other in others)]
+    openmp = _openmp()
+    if openmp is not None:
+        openmp(code, arguments, number, 0)
+        return
+    others = [_pool().submit(code, arguments) for _ in range(1, number)]
+    code(arguments)
+    for other in others:
+        other.result()
+
+
+@cache
+def _openmp() -> Callable[..., None] | None:
+    """``GOMP_parallel`` of the library that PyTorch has loaded."""
+    root = Path(torch.__file__).parent
+    for folder in (root / "lib", root.parent / "torch.libs"):
+        for path in sorted(folder.glob("libgomp*.so*")):
+            function = ctypes.CDLL(str(path)).GOMP_parallel
+            function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
+            function.restype = None
+            return function
+    return None
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="chaincrf")
 
 
 def _after_fork() -> None:
     """A forked child has none of its parent's threads; it stays serial, as it is one of many."""
-    global _pool, _forked
-    _pool, _forked = None, True
+    global _forked  # noqa: PLW0603 (a process is forked once)
+    _forked = True
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,107 +1,100 @@
-"""How sequences are dealt out: the longest first, WIDTH to a tile, their tokens in chunks."""
+"""How sequences are dealt out: the longest first, some to a tile, their tokens in chunks."""
 
 from __future__ import annotations
 
-import numpy as np
-
 from .compiled import compiled
-from .lanes import WIDTH as W
+from .lanes import WIDTH
 
 __all__ = [
+    "AFTER",
+    "BEFORE",
     "DONE",
+    "EVERYTHING",
     "NOT_A_NUMBER",
     "REDO",
+    "TILES",
     "UNKNOWN_TAGS",
     "WRONG_TAG",
+    "aligned",
     "chunk_of",
     "counted",
-    "gather",
     "longest_first",
     "place",
-    "positions_of",
+    "tile_of",
+    "width_of",
 ]
 
 DONE, REDO, NOT_A_NUMBER, UNKNOWN_TAGS, WRONG_TAG = range(5)
 """What became of a sequence."""
 
-BUFFER, LONGEST_CHUNK = 2**17, 512
+EVERYTHING, BEFORE, TILES, AFTER = range(4)
+"""What a kernel is to do: all, or one of the parts, of which many workers may do the second at the same time."""
+
+BUFFER, LONGEST_CHUNK = 2**18, 512
 """Doubles in a buffer, and the most steps in it: what stays in the cache of a core."""
 
 
 @compiled
-def counted(mask, masked, B, T):
+def aligned(address):
+    """The next address at which Lanes do not cross the lines of a cache."""
+    return (address + 8 * WIDTH - 1) // (8 * WIDTH) * (8 * WIDTH)
+
+
+@compiled
+def width_of(K):
+    """The numbers in a row of tags: whole registers."""
+    return (K + WIDTH - 1) // WIDTH * WIDTH
+
+
+@compiled
+def tile_of(B, K):
+    """How many sequences are computed together: with many tags more, as each reads all the moves."""
+    if B == 1:
+        return 1
+    return min(4 if K < 256 else 8 if K < 512 else 16, (B + 3) // 4 * 4)
+
+
+@compiled
+def chunk_of(size, longest):
+    """How many steps of ``size`` numbers are held in memory."""
+    return max(1, min(max(BUFFER // size, 32), LONGEST_CHUNK, longest))
+
+
+@compiled
+def counted(mask, masked, B, T, lengths):
     """The number of tokens that count in each sequence."""
-    lengths = np.full(B, T, dtype=np.int64)
-    if masked:
-        for b in range(B):
+    for b in range(B):
+        n = T
+        if masked:
             n = 0
-            for t in range(T):
-                n += mask[b * T + t]
-            lengths[b] = n
-    return lengths
+            for t in range(b * T, (b + 1) * T):
+                n += mask[t]
+        lengths[b] = n
 
 
 @compiled
-def positions_of(mask, masked, b, T, position, lane):
-    """Where the tokens that count stand in their row."""
-    n = lane * T
-    for t in range(T):
-        position[n] = t
-        n += mask[b * T + t] if masked else 1
-
-
-@compiled
-def longest_first(lengths, T):
-    """The sequences in the order of their lengths (a counting sort, stable)."""
-    place = np.zeros(T + 2, dtype=np.int64)
-    for n in lengths:
-        place[T - n + 1] += 1
+def longest_first(lengths, which, count, T, begin, order):
+    """Some sequences in the order of their lengths (a counting sort, stable); ``begin`` holds T + 2 numbers."""
+    for n in range(T + 2):
+        begin[n] = 0
+    for n in range(count):
+        begin[T - lengths[which[n]] + 1] += 1
     for n in range(T + 1):
-        place[n + 1] += place[n]
-    order = np.empty(len(lengths), dtype=np.int64)
-    for b in range(len(lengths)):
-        n = T - lengths[b]
-        order[place[n]] = b
-        place[n] += 1
-    return order
+        begin[n + 1] += begin[n]
+    for n in range(count):
+        gap = T - lengths[which[n]]
+        order[begin[gap]] = which[n]
+        begin[gap] += 1
 
 
 @compiled
-def chunk_of(rows, longest):
-    """How many steps are held in memory."""
-    return max(1, min(max(BUFFER // (rows * W), 128), LONGEST_CHUNK, longest))
-
-
-@compiled
-def place(chain, tile, lane, b, length, unary, first, last, gradient):
-    """Put a sequence into a lane; its gradient is 0 where nothing is written later."""
-    T, K = chain.T, chain.K
-    tile.sequence[lane] = b
-    tile.length[lane] = length
-    if b >= 0:
-        positions_of(chain.mask, chain.masked, b, T, tile.position, lane)
-    if gradient and b >= 0:
-        if length < T:
-            for x in range(b * T * K, (b + 1) * T * K):
-                unary[x] = 0.0
-        if length == 0:
-            for x in range(b * K, (b + 1) * K):
-                first[x] = 0.0
-                last[x] = 0.0
-
-
-@compiled
-def gather(chain, tile, n0, n1):
-    """Bring the emissions of tokens n0 to n1 into lanes; 0 beyond the end of a sequence."""
-    T, K, rows = chain.T, chain.K, chain.rows
-    for n in range(n0, n1):
-        at = (n - n0 + 1) * rows * W
-        for lane in range(W):
-            if n < tile.length[lane]:
-                t = tile.position[lane * T + n]
-                token = (tile.sequence[lane] * T + t) * K
-                for k in range(K):
-                    tile.into[at + k * W + lane] = chain.emissions[token + k]
-            else:
-                for k in range(K):
-                    tile.into[at + k * W + lane] = 0.0
+def place(mask, masked, lengths, order, count, T, S, first, sequence, length, position):
+    """Put the next of ``count`` sequences into a tile, and note where the tokens that count stand in their row."""
+    for s in range(S):
+        b = order[first + s] if first + s < count else -1
+        sequence[s], length[s] = b, lengths[b] if b >= 0 else 0
+        n = s * T
+        if b >= 0:
+            for t in range(T):
+                position[n] = t
+                n += mask[b * T + t] if masked else 1

@@ -1,4 +1,4 @@
-"""The path of the highest score, WIDTH sequences at once; only scores are stored on the way.
+"""The path of the highest score; only scores are stored on the way.
 
     delta_t[j] = max_i (delta_{t-1}[i] + A[i, j]) + u_t[j]
 
@@ -11,275 +11,419 @@ back the lowest previous tag; the sums are those of the reference, in float64 an
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from .compiled import compiled, entry
-from .lanes import WIDTH, any_of, load, maximum, pointer, splat, store, taken, where
-from .tiles import chunk_of, counted, longest_first, positions_of
+from .lanes import (
+    WIDTH,
+    all_of,
+    any_of,
+    first_of,
+    highest,
+    load,
+    lowest_lane,
+    maximum,
+    onward,
+    pointer,
+    size,
+    splat,
+    store,
+    take,
+    where,
+)
+from .product import multiply_max, panels
+from .tiles import AFTER, BEFORE, EVERYTHING, TILES, aligned, chunk_of, counted, longest_first, place, tile_of, width_of
 
-__all__ = ["run"]
+__all__ = ["AFTER", "AT_MEMORY", "BEFORE", "TILES", "Problem", "run", "sizes"]
 
 W = WIDTH
-MANY = 16
-"""From how many tags on it pays to look for those that can be a predecessor."""
+MANY = 32
+"""From how many tags on it pays to look for those that can be a predecessor, and one in how many may be."""
+FEW = 4
+
+
+class Problem(NamedTuple):
+    """The arguments of ``run``; integers, and addresses of contiguous tensors (0: there is none)."""
+
+    part: int
+    B: int
+    T: int
+    K: int
+    emissions: int  # (B, T, K)
+    transitions: int  # (K, K), or (B, T-1, K, K)
+    by_position: int  # whether each position has transitions of its own
+    start: int  # (K,)
+    end: int  # (K,)
+    mask: int  # (B, T) bool, 0: all tokens count
+    tags: int  # (B, T) int64, written
+    value: int  # (B,), written
+    memory: int  # doubles, as many as ``sizes`` says
+    tile: int = 0  # the next one; 0 at the beginning, and so that which follows
+    worker: int = 0
+
+
+AT_MEMORY, AT_TILE, AT_WORKER = range(len(Problem._fields) - 3, len(Problem._fields))
+
+
+class Chain(NamedTuple):
+    """The potentials."""
+
+    B: int
+    T: int
+    K: int
+    width: int
+    S: int
+    emissions: object
+    transitions: object
+    by_position: bool
+    mask: object
+    masked: bool
+    lengths: object
+    order: object
+    every: object  # all sequences, as they come
+    start: object
+    end: object
+    moves: object  # row by row
+    columns: object  # column by column
+    panels: object
+    facts: object
+
+
+REACH, NUMBER = range(2)
+"""Facts: max A - min A, infinite where not to be used; up to how many tokens a sequence may have (0 if start or end
+is no number, 1 if a move is none)."""
+
+
+class Tile(NamedTuple):
+    """S sequences, the longest first, and the memory to compute them in."""
+
+    sequence: object
+    length: object
+    position: object
+    path: object
+    some: object
+    count: object
+    delta: object
+    row: object
+    score: object
+    number: object
+    checkpoints: object
+    chunk: int
 
 
 @compiled
-def gather(emissions, T, K, sequence, length, position, n0, n1, u, number):
-    """Bring the emissions of tokens n0 to n1 into lanes, and note which lanes hold numbers only."""
-    fine = load(number, 0)
-    for n in range(n0, n1):
-        at = (n - n0 + 1) * K * W
-        for lane in range(W):
-            if n < length[lane]:
-                token = (sequence[lane] * T + position[lane * T + n]) * K
-                for k in range(K):
-                    u[at + k * W + lane] = emissions[token + k]
-            else:
-                for k in range(K):
-                    u[at + k * W + lane] = 0.0
-        for k in range(K):
-            fine = where(load(u, at + k * W) < splat(np.inf), fine, splat(0.0))
-    store(number, 0, fine)
+def sizes(B, T, K, by_position):
+    """Doubles for what all workers share, and for each of them."""
+    width, S = width_of(K), tile_of(B, K)
+    chunk = chunk_of(S * width, T)
+    shared = 2 * width + W + 3 * B + T + 2 + (0 if by_position else 3 * K * width)
+    worker = S * (T + 3) + S * K + S + 2 * S + 2 * width + (chunk + 1) * S * width + (T // chunk + 1) * S * width
+    return shared + W, worker + W
 
 
 @compiled
-def predecessors(delta, before, K, reach, some):
-    """The tags that can be the best predecessor of a tag in some lane, and how many they are."""
-    top = load(delta, before)
-    for i in range(1, K):
-        top = maximum(load(delta, before + i * W), top)
+def chain_of(like, problem):
+    """The potentials of a problem, and where in the memory the rest of them is."""
+    B, T, K = problem.B, problem.T, problem.K
+    width = width_of(K)
+    start = pointer(aligned(problem.memory), np.float64(0))
+    end = onward(start, width)
+    moves = onward(end, width)
+    many = 0 if problem.by_position else K * width
+    columns, onto = onward(moves, many), onward(moves, 2 * many)
+    facts = onward(moves, 3 * many)
+    lengths = onward(pointer(aligned(problem.memory), np.int64(0)), 2 * width + 3 * many + W)
+    return Chain(
+        B, T, K, width, tile_of(B, K),
+        pointer(problem.emissions, like), pointer(problem.transitions, like), problem.by_position != 0,
+        pointer(problem.mask, np.uint8(0)), problem.mask != 0, lengths, onward(lengths, B), onward(lengths, 2 * B + T + 2),
+        start, end, moves, columns, onto, facts,
+    )  # fmt: skip
+
+
+@compiled
+def tile_in(chain, address):
+    """The memory of a worker."""
+    T, K, width, S = chain.T, chain.K, chain.width, chain.S
+    chunk = chunk_of(S * width, T)
+    delta = pointer(aligned(address), np.float64(0))
+    checkpoints = onward(delta, (chunk + 1) * S * width)
+    row = onward(checkpoints, (T // chunk + 1) * S * width)
+    score = onward(row, 2 * width)
+    integers = onward(pointer(aligned(address), np.int64(0)), (chunk + 1 + T // chunk + 1) * S * width + 2 * width + 2 * S)
+    path = onward(integers, S * (T + 2))
+    some = onward(path, S)
+    return Tile(
+        integers, onward(integers, S), onward(integers, 2 * S), path, some, onward(some, S * K),
+        delta, row, score, onward(score, S), checkpoints, chunk,
+    )  # fmt: skip
+
+
+@compiled
+def begin(chain, start, end):
+    """What is done once."""
+    B, T, K, width = chain.B, chain.T, chain.K, chain.width
+    counted(chain.mask, chain.masked, B, T, chain.lengths)
+    for b in range(B):
+        chain.every[b] = b
+    longest_first(chain.lengths, chain.every, B, T, onward(chain.order, B), chain.order)
+    fine = True
+    for k in range(width):
+        chain.start[k] = chain.end[k] = -np.inf
+        if k < K:
+            fine &= start[k] < np.inf and end[k] < np.inf
+            chain.start[k], chain.end[k] = start[k], end[k]
+    number = np.float64(T)
+    reach = np.inf
+    if not chain.by_position:
+        low, high = np.inf, -np.inf
+        for i in range(K):
+            for j in range(K, width):
+                chain.moves[i * width + j] = chain.columns[i * width + j] = -np.inf
+            for j in range(K):
+                x = np.float64(chain.transitions[i * K + j])
+                chain.moves[i * width + j] = chain.columns[j * width + i] = x
+                low, high = min(low, x), max(high, x)
+                if not x < np.inf:
+                    number = 1.0
+        panels(chain.transitions, K, width, False, -np.inf, chain.panels)
+        if K >= MANY and low > -np.inf and number > 1:
+            reach = high - low
+    chain.facts[REACH] = reach
+    chain.facts[NUMBER] = number if fine else 0.0
+
+
+@compiled
+def predecessors(delta, K, width, reach, some):
+    """The tags that can be the best predecessor of a tag, and how many they are."""
+    top = splat(-np.inf)
+    for k in range(0, width, W):
+        top = maximum(load(delta, k), top)
+    top = highest(top)
     # far more than rounding could hide, so that no tie is lost
-    size = maximum(top, splat(0.0) - top) + splat(reach)
-    least = top - splat(reach) - size * splat(1e-12)
+    room = splat(reach) + (size(top) + splat(reach)) * splat(1e-12)
+    least = top - room
     count = 0
-    for i in range(K):
-        if any_of(least < load(delta, before + i * W)):
-            some[count] = i
-            count += 1
+    for k in range(0, width, W):
+        if any_of(least < load(delta, k)):
+            for i in range(k, min(k + W, K)):
+                if delta[i] > lowest_lane(least):
+                    some[count] = i
+                    count += 1
     return count
 
 
 @compiled
-def forward(u, K, transitions, rows, reach, n0, n1, delta, some):
-    """Delta at tokens n0 to n1, n0 > 0, from the one before."""
-    for s in range(1, n1 - n0 + 1):
-        now, before = s * K * W, (s - 1) * K * W
-        count = K
-        if reach < np.inf:
-            count = predecessors(delta, before, K, reach, some)
-        if count == 0:  # no path, or no numbers
-            count = K
-            for i in range(K):
-                some[i] = i
-        for j in range(0, rows, 4):
-            a = b = c = d = splat(-np.inf)
-            for n in range(count):
-                i = some[n]
-                x = load(delta, before + i * W)
-                k = j * K + 4 * i
-                a = maximum(x + splat(transitions[k]), a)
-                b = maximum(x + splat(transitions[k + 1]), b)
-                c = maximum(x + splat(transitions[k + 2]), c)
-                d = maximum(x + splat(transitions[k + 3]), d)
-            best = (a, b, c, d)
-            for k in range(min(4, K - j)):
-                at = (j + k) * W
-                store(delta, now + at, best[k] + load(u, now + at))
+def over_some(chain, delta, some, count, out):
+    """out[j] = max_i (delta[i] + A[i, j]) over some i."""
+    width = chain.width
+    whole = width - width % (4 * W)
+    for j in range(0, whole, 4 * W):
+        a = b = c = d = splat(-np.inf)
+        for n in range(count):
+            at = some[n] * width + j
+            x = splat(delta[some[n]])
+            a = maximum(x + load(chain.moves, at), a)
+            b = maximum(x + load(chain.moves, at + W), b)
+            c = maximum(x + load(chain.moves, at + 2 * W), c)
+            d = maximum(x + load(chain.moves, at + 3 * W), d)
+        store(out, j, a)
+        store(out, j + W, b)
+        store(out, j + 2 * W, c)
+        store(out, j + 3 * W, d)
+    for j in range(whole, width, W):
+        a = splat(-np.inf)
+        for n in range(count):
+            a = maximum(splat(delta[some[n]]) + load(chain.moves, some[n] * width + j), a)
+        store(out, j, a)
 
 
 @compiled
-def forward_by_position(u, T, K, transitions, sequence, length, position, n0, n1, delta, number):
-    """The same with transitions of each position."""
-    for n in range(n0, n1):
-        now, before = (n - n0 + 1) * K * W, (n - n0) * K * W
-        for lane in range(W):
-            if n >= length[lane]:
-                for j in range(K):
-                    delta[now + j * W + lane] = 0.0
-                continue
-            move = (sequence[lane] * (T - 1) + position[lane * T + n] - 1) * K * K
+def step(chain, tile, before, now):
+    """out[s, j] = max_i (delta[s, i] + A[i, j]) for all sequences."""
+    K, width, S = chain.K, chain.width, chain.S
+    if chain.facts[REACH] < np.inf:
+        total = 0
+        for s in range(S):
+            of = onward(before, s * width)
+            tile.count[s] = predecessors(of, K, width, chain.facts[REACH], onward(tile.some, s * K))
+            total += tile.count[s]
+        if total * FEW < S * K:
+            for s in range(S):
+                at = s * width
+                over_some(chain, onward(before, at), onward(tile.some, s * K), tile.count[s], onward(now, at))
+            return
+    multiply_max(S, before, K, width, chain.panels, now)
+
+
+@compiled
+def step_by_position(chain, tile, n, before, now):
+    """The same with the transitions of each position."""
+    T, K, width = chain.T, chain.K, chain.width
+    for s in range(chain.S):
+        at = s * width
+        if n >= tile.length[s]:
+            for j in range(width):
+                now[at + j] = 0.0
+            continue
+        moves = onward(chain.transitions, (tile.sequence[s] * (T - 1) + tile.position[s * T + n] - 1) * K * K)
+        for j in range(width):
+            now[at + j] = -np.inf
+        for i in range(K):
+            x = before[at + i]
             for j in range(K):
-                best = -np.inf
-                for i in range(K):
-                    score = transitions[move + i * K + j]
-                    if not score < np.inf:
-                        number[lane] = 0.0
-                    best = max(best, delta[before + i * W + lane] + score)
-                delta[now + j * W + lane] = best + u[now + j * W + lane]
+                score = np.float64(moves[i * K + j])
+                if not score < np.inf:
+                    tile.number[s] = 0.0
+                now[at + j] = max(now[at + j], x + score)
 
 
 @compiled
-def panels(transitions, K, rows, column):
-    """The transitions in panels of 4 columns, and by column; the distance of the highest from the lowest."""
-    out = np.full(rows * K, -np.inf)
-    low, high = np.inf, -np.inf
-    number = True
-    for i in range(K):
-        for j in range(K):
-            x = np.float64(transitions[i * K + j])
-            out[(j // 4 * K + i) * 4 + j % 4] = x
-            column[j * K + i] = x
-            number &= x < np.inf
-            low, high = min(low, x), max(high, x)
-    reach = high - low if low > -np.inf and number and K >= MANY else np.inf
-    return out, reach, number
-
-
-@compiled
-def backtrace(
-    T, K, column, transitions, by_position, sequence, length, position, n0, n1, delta, end, path, tags, score
-):
-    """The best path from token n1 - 1 back to n0; ``path`` holds the tag of each lane at token n1."""
-    for n in range(n1 - 1, n0 - 1, -1):
-        now = (n - n0 + 1) * K * W
-        for lane in range(W):
-            if n >= length[lane]:
+def forward(chain, tile, n0, n1):
+    """Delta at tokens n0 to n1, from the one before."""
+    T, K, width, S = chain.T, chain.K, chain.width, chain.S
+    total = chain.B * T * K
+    zero = splat(0.0)
+    for k in range(W):
+        tile.row[k] = 1.0 if width - W + k < K else 0.0
+    real = zero < load(tile.row, 0)
+    for n in range(n0, n1):
+        now = onward(tile.delta, (n - n0 + 1) * S * width)
+        before = onward(tile.delta, (n - n0) * S * width)
+        if n == 0:
+            for s in range(S):
+                for k in range(0, width, W):
+                    store(now, s * width + k, load(chain.start, k))
+        elif chain.by_position:
+            step_by_position(chain, tile, n, before, now)
+        else:
+            step(chain, tile, before, now)
+        for s in range(S):
+            if n >= tile.length[s]:
                 continue
-            best, tag = -np.inf, 0
-            if n + 1 == length[lane]:
-                for i in range(K):
-                    x = delta[now + i * W + lane] + np.float64(end[i])
-                    better = x > best
-                    best, tag = x if better else best, i if better else tag
-                score[lane] = best
-            elif by_position:
-                t = position[lane * T + n + 1]
-                move = (sequence[lane] * (T - 1) + t - 1) * K * K + path[lane]
-                for i in range(K):
-                    x = delta[now + i * W + lane] + transitions[move + i * K]
-                    better = x > best
-                    best, tag = x if better else best, i if better else tag
+            token = (tile.sequence[s] * T + tile.position[s * T + n]) * K
+            x = onward(chain.emissions, token)
+            fine = zero <= zero
+            at = s * width
+            for k in range(0, width - W, W):
+                u = load(x, k)
+                fine = fine & (u < splat(np.inf))
+                store(now, at + k, load(now, at + k) + u)
+            k = width - W
+            if token + width <= total:
+                u = where(real, load(x, k), zero)  # what stands there is of the next token
             else:
-                move = path[lane] * K
-                for i in range(K):
-                    x = delta[now + i * W + lane] + column[move + i]
-                    better = x > best
-                    best, tag = x if better else best, i if better else tag
-            path[lane] = tag
-            tags[sequence[lane] * T + position[lane * T + n]] = tag
+                for j in range(k, width):
+                    tile.row[j] = np.float64(x[j]) if j < K else 0.0
+                u = load(tile.row, k)
+            fine = fine & (u < splat(np.inf))
+            store(now, at + k, load(now, at + k) + u)
+            if not all_of(fine):
+                tile.number[s] = 0.0
+
+
+@compiled
+def best_of(delta, column, width):
+    """The highest sum, and the first tag that has it."""
+    top = splat(-np.inf)
+    for k in range(0, width, W):
+        top = maximum(load(delta, k) + load(column, k), top)
+    top = highest(top)
+    for k in range(0, width, W):
+        at = first_of(load(delta, k) + load(column, k) == top)
+        if at < W:
+            return lowest_lane(top), k + at
+    return lowest_lane(top), 0
+
+
+@compiled
+def best_by_position(chain, tile, s, n, delta):
+    """The same with the transitions of a position."""
+    T, K = chain.T, chain.K
+    row = tile.sequence[s] * (T - 1) + tile.position[s * T + n + 1] - 1
+    moves = onward(chain.transitions, row * K * K + tile.path[s])
+    best, tag = -np.inf, 0
+    for i in range(K):
+        x = delta[i] + moves[i * K]
+        better = x > best
+        best, tag = x if better else best, i if better else tag
+    return tag
+
+
+@compiled
+def backtrace(chain, tile, n0, n1, tags):
+    """The best path from token n1 - 1 back to n0; ``path`` holds the tags at token n1."""
+    T, width, S = chain.T, chain.width, chain.S
+    for n in range(n1 - 1, n0 - 1, -1):
+        for s in range(S):
+            if n >= tile.length[s]:
+                continue
+            delta = onward(tile.delta, ((n - n0 + 1) * S + s) * width)
+            if n + 1 == tile.length[s]:
+                tile.score[s], tag = best_of(delta, chain.end, width)
+            elif chain.by_position:
+                tag = best_by_position(chain, tile, s, n, delta)
+            else:
+                _, tag = best_of(delta, onward(chain.columns, tile.path[s] * width), width)
+            tile.path[s] = tag
+            tags[tile.sequence[s] * T + tile.position[s * T + n]] = tag
+
+
+@compiled
+def solve(chain, tile, number, tags, value):
+    """The best paths of the sequences of a tile."""
+    B, T, S, chunk = chain.B, chain.T, chain.S, tile.chunk
+    place(chain.mask, chain.masked, chain.lengths, chain.order, B, T, S, number * S,
+          tile.sequence, tile.length, tile.position)  # fmt: skip
+    for s in range(S):
+        tile.number[s] = 1.0 if tile.length[s] <= chain.facts[NUMBER] else 0.0
+        tile.score[s] = 0.0
+        tile.path[s] = 0
+    longest = tile.length[0]
+    chunks = (longest + chunk - 1) // chunk
+    row = S * chain.width
+    for turn in range(2 * chunks - 1):  # forward to the last chunk, and from there back
+        c = turn if turn < chunks else 2 * chunks - 2 - turn
+        n0, n1 = c * chunk, min((c + 1) * chunk, longest)
+        if turn >= chunks and c > 0:
+            for k in range(0, row, W):
+                store(tile.delta, k, load(tile.checkpoints, (c - 1) * row + k))
+        forward(chain, tile, n0, n1)
+        if turn < chunks - 1:
+            for k in range(0, row, W):
+                x = load(tile.delta, chunk * row + k)
+                store(tile.delta, k, x)
+                store(tile.checkpoints, c * row + k, x)
+        else:
+            backtrace(chain, tile, n0, n1, tags)
+    for s in range(S):
+        b, length = tile.sequence[s], tile.length[s]
+        if b < 0:
+            continue
+        wrong = tile.number[s] == 0 and length > 0
+        value[b] = np.nan if wrong else tile.score[s]
+        none = tile.score[s] == -np.inf and not wrong
+        for t in range(b * T, (b + 1) * T):
+            if none or (chain.masked and chain.mask[t] == 0):
+                tags[t] = -1
 
 
 @entry
-def run(
-    like, B, T, K, emissions, transitions, start, end, mask, by_position, tags, value, memory, worker, workers
-):
-    """The tiles of one worker.
-
-    Args:
-        like: a number of the type of the potentials.
-        B: sequences.
-        T: padded length.
-        K: tags.
-        emissions: address of ``(B, T, K)``; so the others: contiguous, int64 addresses.
-        transitions: ``(K, K)``, or ``(B, T-1, K, K)`` if ``by_position``.
-        start: ``(K,)``.
-        end: ``(K,)``.
-        mask: ``(B, T)`` bool, 0: all tokens count.
-        by_position: whether each position has transitions of its own.
-        tags: ``(B, T)`` int64, written.
-        value: ``(B,)``, written.
-        memory: doubles to compute in.
-        worker: which one of
-        workers: how many share the tiles.
-    """
-    counts, scores, moves = pointer(mask, np.uint8(0)), pointer(emissions, like), pointer(transitions, like)
-    begin, stop = pointer(start, like), pointer(end, like)
-    paths, best = pointer(tags, np.int64(0)), pointer(value, like)
-    rows = (K + 3) // 4 * 4
-    lengths = counted(counts, mask != 0, B, T)
-    order = longest_first(lengths, T)
-    longest = lengths[order[0]] if B else 0
-    column = np.empty(0 if by_position else K * K)
-    panel, reach, fine = column, np.inf, True
-    if not by_position:
-        panel, reach, fine = panels(moves, K, rows, column)
-    numbers = T if fine else 1
-    for k in range(K):
-        if not (begin[k] < np.inf and stop[k] < np.inf):
-            numbers = 0
-    chunk = chunk_of(K, longest)
-    size = K * W
-    free = np.zeros(1, dtype=np.int64)
-    u, delta, checkpoints = (
-        taken(memory, free, (chunk + 1) * size),
-        taken(memory, free, (chunk + 1) * size),
-        np.empty(0),
-    )
-    if longest > chunk:
-        checkpoints = np.empty((longest // chunk + 1) * size)
-    sequence, length, path = np.empty(W, np.int64), np.empty(W, np.int64), np.zeros(W, np.int64)
-    position, some, score = np.empty(W * T + 1, np.int64), np.arange(K), np.empty(W)
-    number = np.empty(W)
-    tiles = (B + W - 1) // W
-    for turn in range((tiles + workers - 1) // workers):
-        tile = turn * workers + (worker if turn % 2 == 0 else workers - 1 - worker)
-        if tile >= tiles:
-            continue
-        for lane in range(W):
-            b = order[tile * W + lane] if tile * W + lane < B else -1
-            sequence[lane], length[lane] = b, lengths[b] if b >= 0 else 0
-            number[lane] = 1.0 if length[lane] <= numbers else 0.0
-            score[lane] = 0.0
-            if b >= 0:
-                positions_of(counts, mask != 0, b, T, position, lane)
-                for t in range(b * T, (b + 1) * T):
-                    paths[t] = -1
-        chunks = (length[0] + chunk - 1) // chunk
-        for step in range(2 * chunks - 1):  # forward to the last chunk, and from there back
-            c = step if step < chunks else 2 * chunks - 2 - step
-            n0, n1 = c * chunk, min((c + 1) * chunk, length[0])
-            if step >= chunks and c > 0:
-                delta[:size] = checkpoints[(c - 1) * size : c * size]
-            gather(scores, T, K, sequence, length, position, n0, n1, u, number)
-            skip = 0
-            if n0 == 0:
-                skip = 1
-                for k in range(K):
-                    store(delta, size + k * W, load(u, size + k * W) + splat(begin[k]))
-            if by_position:
-                forward_by_position(
-                    u[skip * size :],
-                    T,
-                    K,
-                    moves,
-                    sequence,
-                    length,
-                    position,
-                    n0 + skip,
-                    n1,
-                    delta[skip * size :],
-                    number,
-                )
-            else:
-                forward(u[skip * size :], K, panel, rows, reach, n0 + skip, n1, delta[skip * size :], some)
-            if step < chunks - 1:
-                delta[:size] = delta[chunk * size :]
-                checkpoints[c * size : (c + 1) * size] = delta[:size]
-            else:
-                backtrace(
-                    T,
-                    K,
-                    column,
-                    moves,
-                    by_position,
-                    sequence,
-                    length,
-                    position,
-                    n0,
-                    n1,
-                    delta,
-                    stop,
-                    path,
-                    paths,
-                    score,
-                )
-        for lane in range(W):
-            b = sequence[lane]
-            if b < 0:
-                continue
-            best[b] = np.nan if number[lane] == 0.0 and length[lane] > 0 else score[lane]
-            if score[lane] == -np.inf and number[lane] == 1.0:
-                for t in range(b * T, (b + 1) * T):
-                    paths[t] = -1
-    return 0
+def run(arguments, like):
+    """Solve a ``Problem``, or a part of it: BEFORE by one, then TILES by any number at the same time."""
+    a = arguments
+    problem = Problem(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10], a[11], a[12], a[13], a[14])
+    chain = chain_of(like, problem)
+    if problem.part in (EVERYTHING, BEFORE):
+        begin(chain, pointer(problem.start, like), pointer(problem.end, like))
+    if problem.part in (EVERYTHING, TILES):
+        shared, each = sizes(chain.B, chain.T, chain.K, chain.by_position)
+        worker = take(arguments, AT_WORKER, 1)
+        tile = tile_in(chain, problem.memory + 8 * (shared + worker * each))
+        tags, value = pointer(problem.tags, np.int64(0)), pointer(problem.value, like)
+        number = take(arguments, AT_TILE, 1)
+        while number * chain.S < chain.B:
+            solve(chain, tile, number, tags, value)
+            number = take(arguments, AT_TILE, 1)

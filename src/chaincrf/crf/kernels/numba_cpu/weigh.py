@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from .compiled import compiled, entry
 from .lanes import pointer
 
-__all__ = ["weigh"]
+__all__ = ["Problem", "run"]
+
+
+class Problem(NamedTuple):
+    """The arguments of ``run``; integers, and addresses of contiguous tensors."""
+
+    B: int
+    T: int
+    K: int
+    shared: int  # whether all positions have the same transitions
+    given: int  # how many weights there are, B or 1
+    weights: int  # (given,)
+    unary: int  # (B, T, K)
+    moves: int  # (B, K, K) or (B, T-1, K, K)
+    first: int  # (B, K)
+    last: int  # (B, K)
+    weighted_unary: int  # (B, T, K), written; so those that follow
+    weighted_moves: int  # (K, K) or (B, T-1, K, K)
+    weighted_first: int  # (K,)
+    weighted_last: int  # (K,)
+    memory: int  # (K, K) doubles
 
 
 @compiled
-def add_rows(rows, weight, many, B, size, out):
+def add_rows(rows, weight, many, B, size, total, out):
     """The weighted sum of the rows of a matrix, in double precision."""
-    total = np.zeros(size)
+    for x in range(size):
+        total[x] = 0.0
     for b in range(B):
         w = np.float64(weight[b if many else 0])
         for x in range(size):
@@ -32,34 +55,17 @@ def scale_rows(rows, weight, many, B, size, out):
 
 
 @entry
-def weigh(
-    like, B, size, K, moves_size, given, unary, moves, first, last, unary_, moves_, first_, last_, weights
-):
-    """Counts of sequences times their weights, summed over sequences but for those of tokens.
-
-    Args:
-        like: a number of the type of the counts.
-        B: sequences.
-        size: counts of tags of a sequence.
-        K: tags.
-        moves_size: counts of moves of a sequence if each position has its own, else -1.
-        given: how many weights there are, B or 1.
-        unary: address of ``(B, T, K)``; so the others.
-        moves: ``(B, K, K)`` or ``(B, T-1, K, K)``.
-        first: ``(B, K)``.
-        last: ``(B, K)``.
-        unary_: ``(B, T, K)``, written.
-        moves_: ``(K, K)`` or ``(B, T-1, K, K)``, written.
-        first_: ``(K,)``, written.
-        last_: ``(K,)``, written.
-        weights: ``(B,)`` or ``(1,)``.
-    """
-    weight, many = pointer(weights, like), given > 1
-    scale_rows(pointer(unary, like), weight, many, B, size, pointer(unary_, like))
-    if moves_size >= 0:
-        scale_rows(pointer(moves, like), weight, many, B, moves_size, pointer(moves_, like))
+def run(arguments, like):
+    """Counts of sequences times their weights, summed over sequences but for those of tokens."""
+    a = arguments
+    p = Problem(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10], a[11], a[12], a[13], a[14])
+    B, T, K = p.B, p.T, p.K
+    weight, many, total = pointer(p.weights, like), p.given > 1, pointer(p.memory, np.float64(0))
+    scale_rows(pointer(p.unary, like), weight, many, B, T * K, pointer(p.weighted_unary, like))
+    moves, out = pointer(p.moves, like), pointer(p.weighted_moves, like)
+    if p.shared:
+        add_rows(moves, weight, many, B, K * K, total, out)
     else:
-        add_rows(pointer(moves, like), weight, many, B, K * K, pointer(moves_, like))
-    add_rows(pointer(first, like), weight, many, B, K, pointer(first_, like))
-    add_rows(pointer(last, like), weight, many, B, K, pointer(last_, like))
-    return 0
+        scale_rows(moves, weight, many, B, (T - 1) * K * K, out)
+    add_rows(pointer(p.first, like), weight, many, B, K, total, pointer(p.weighted_first, like))
+    add_rows(pointer(p.last, like), weight, many, B, K, total, pointer(p.weighted_last, like))

@@ -1,0 +1,187 @@
+"""The sum of products at the heart of every recursion, at the speed of the processor.
+
+One step of a recursion is a small matrix product: of the numbers that some sequences have for each tag with
+the moves between tags. So are the counts of moves: of all alphas with all q. As in a BLAS, a block of 4 rows by
+up to 3 registers of columns stays in registers while the sum runs. Viterbi is the same with other signs: the
+maximum of sums in place of the sum of products.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from .compiled import compiled
+from .lanes import WIDTH, onward
+
+__all__ = ["columns_at", "count", "multiply", "multiply_max", "panels"]
+
+W = WIDTH
+_INTEGER, _INDEX, _NUMBER = ir.IntType(64), ir.IntType(32), ir.DoubleType()
+_NUMBERS = ir.VectorType(_NUMBER, W)
+_DOUBLES = types.CPointer(types.float64)
+
+
+class _Block:
+    """Writes the code for one block: ``c[r, :] = sum_i a[i, r] b[i, :]``, or the max of sums.
+
+    Args:
+        rows: of ``a`` and ``c``.
+        columns: of ``b`` and ``c``, in registers.
+        add: begin with what is in ``c``.
+        maximum: the max of sums.
+    """
+
+    def __init__(self, rows: int, columns: int, add: bool = False, maximum: bool = False) -> None:
+        self.cells = [(r, v) for r in range(rows) for v in range(columns)]
+        self.add, self.maximum = add, maximum
+
+    def step(self, builder: Any, total: Any, x: Any, y: Any) -> Any:
+        """One term more."""
+        if self.maximum:
+            term = builder.fadd(x, y)
+            return builder.select(builder.fcmp_ordered(">", term, total), term, total)
+        fused = ("contract",)  # one rounding in place of two
+        return builder.fadd(total, builder.fmul(x, y, flags=fused), flags=fused)
+
+    def emit(self, builder: Any, a: Any, a_step: Any, a_row: Any, b: Any, b_step: Any, c: Any, c_row: Any, n: Any) -> None:
+        """Write it."""
+
+        def load(place: Any) -> Any:
+            return builder.load(builder.bitcast(place, _NUMBERS.as_pointer()), align=8)
+
+        def everywhere(x: Any) -> Any:
+            nothing = ir.Constant(_NUMBERS, ir.Undefined)
+            first = builder.insert_element(nothing, x, _INDEX(0))
+            return builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(_INDEX, W), [0] * W))
+
+        places = {
+            (r, v): builder.gep(c, [builder.add(builder.mul(c_row, _INTEGER(r)), _INTEGER(v * W))])
+            for r, v in self.cells
+        }
+        nothing = ir.Constant(_NUMBERS, [-np.inf if self.maximum else 0.0] * W)
+        first = {cell: load(place) if self.add else nothing for cell, place in places.items()}
+        offsets = {r: builder.mul(a_row, _INTEGER(r)) for r, _ in self.cells}
+        before = builder.block
+        head, body, end = (builder.append_basic_block() for _ in range(3))
+        builder.branch(head)
+        builder.position_at_end(head)
+        i = builder.phi(_INTEGER)
+        i.add_incoming(_INTEGER(0), before)
+        totals = {cell: builder.phi(_NUMBERS) for cell in self.cells}
+        for cell, total in totals.items():
+            total.add_incoming(first[cell], before)
+        builder.cbranch(builder.icmp_signed("<", i, n), body, end)
+        builder.position_at_end(body)
+        a_i, b_i = builder.gep(a, [builder.mul(i, a_step)]), builder.gep(b, [builder.mul(i, b_step)])
+        y = {v: load(builder.gep(b_i, [_INTEGER(v * W)])) for v in sorted({v for _, v in self.cells})}
+        x = {r: everywhere(builder.load(builder.gep(a_i, [at]))) for r, at in offsets.items()}
+        for (r, v), total in totals.items():
+            total.add_incoming(self.step(builder, total, x[r], y[v]), body)
+        i.add_incoming(builder.add(i, _INTEGER(1)), body)
+        builder.branch(head)
+        builder.position_at_end(end)
+        for cell, place in places.items():
+            builder.store(totals[cell], builder.bitcast(place, _NUMBERS.as_pointer()), align=8)
+
+
+def _blocks(rows: int, **options: bool) -> Any:
+    """A function of a number of registers and the places: one of three blocks."""
+
+    def block(columns: int) -> Any:
+        code = _Block(rows, columns, **options)
+
+        @intrinsic
+        def product(_context: Any, a: Any, a_step: Any, a_row: Any, b: Any, b_step: Any, c: Any, c_row: Any, n: Any) -> Any:
+            def generate(target: Any, builder: Any, _signature: Any, values: Any) -> Any:
+                code.emit(builder, *values)
+                return target.get_dummy_value()
+
+            i = types.int64
+            return types.void(_DOUBLES, i, i, _DOUBLES, i, _DOUBLES, i, i), generate
+
+        return product
+
+    one, two, three = map(block, (1, 2, 3))
+
+    @compiled
+    def choose(columns, a, a_step, a_row, b, b_step, c, c_row, n):
+        if columns == 3:
+            three(a, a_step, a_row, b, b_step, c, c_row, n)
+        elif columns == 2:
+            two(a, a_step, a_row, b, b_step, c, c_row, n)
+        else:
+            one(a, a_step, a_row, b, b_step, c, c_row, n)
+
+    return choose
+
+
+_four, _single = _blocks(4), _blocks(1)
+_four_max, _single_max = _blocks(4, maximum=True), _blocks(1, maximum=True)
+_four_more = _blocks(4, add=True)
+
+
+@compiled
+def columns_at(v, width):
+    """How many registers of columns the panel has that begins at column ``v``: 3, or 2 so that none is alone."""
+    left = (width - v) // W
+    return 2 if left == 4 else min(left, 3)
+
+
+@compiled
+def panels(matrix, K, width, transpose, nothing, out):
+    """A ``(K, K)`` matrix in panels, each ``(K, 3 W)`` or narrower; ``nothing`` beyond column K."""
+    v = 0
+    while v < width:
+        columns = columns_at(v, width) * W
+        for i in range(K):
+            for j in range(v, v + columns):
+                at = v * K + i * columns + j - v
+                if j < K:
+                    out[at] = matrix[j * K + i] if transpose else matrix[i * K + j]
+                else:
+                    out[at] = nothing
+        v += columns
+
+
+@compiled
+def multiply(rows, a, K, width, panels, c):
+    """c = a @ matrix, for at least ``rows`` rows of ``width`` numbers: for one, or a multiple of 4."""
+    v = 0
+    while v < width:
+        columns = columns_at(v, width)
+        panel = onward(panels, v * K)
+        if rows == 1:
+            _single(columns, a, 1, width, panel, columns * W, onward(c, v), width, K)
+        for s in range(0, rows if rows > 1 else 0, 4):
+            _four(columns, onward(a, s * width), 1, width, panel, columns * W, onward(c, s * width + v), width, K)
+        v += columns * W
+
+
+@compiled
+def multiply_max(rows, a, K, width, panels, c):
+    """c[s, j] = max_i (a[s, i] + matrix[i, j]); otherwise the same."""
+    v = 0
+    while v < width:
+        columns = columns_at(v, width)
+        panel = onward(panels, v * K)
+        if rows == 1:
+            _single_max(columns, a, 1, width, panel, columns * W, onward(c, v), width, K)
+        for s in range(0, rows if rows > 1 else 0, 4):
+            _four_max(columns, onward(a, s * width), 1, width, panel, columns * W, onward(c, s * width + v), width, K)
+        v += columns * W
+
+
+@compiled
+def count(n, step, a, b, width, c):
+    """c[i, j] += sum of a[i] b[j] over ``n`` rows of both, ``step`` numbers apart."""
+    v = 0
+    while v < width:
+        columns = columns_at(v, width)
+        for i in range(0, width, 4):
+            _four_more(columns, onward(a, i), step, 1, onward(b, v), step, onward(c, i * width + v), width, n)
+        v += columns * W
