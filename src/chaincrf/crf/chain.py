@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
-
 import torch
 from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
@@ -95,10 +93,11 @@ class LinearChain:
             dtype = torch.float32
             for x in (emissions, transitions, start, end):
                 dtype = torch.promote_types(dtype, x.dtype)
-        self.emissions = emissions.to(dtype)
-        self.transitions = transitions.to(dtype)
-        self.start_transitions = start.to(dtype)
-        self.end_transitions = end.to(dtype)
+            emissions, transitions, start, end = (x.to(dtype) for x in (emissions, transitions, start, end))
+        self.emissions = emissions
+        self.transitions = transitions
+        self.start_transitions = start
+        self.end_transitions = end
         self.mask = mask
         self.validate = validate
 
@@ -183,9 +182,7 @@ class LinearChain:
         self._check_tags(tags)
         return -ops.negative_log_likelihood(*self._inputs(), tags)
 
-    def loss(
-        self, tags: Int[Tensor, "B T"], reduction: Literal["mean", "sum", "token_mean"] = "mean"
-    ) -> Float[Tensor, ""]:
+    def loss(self, tags: Int[Tensor, "B T"], reduction: ops.Reduction = "mean") -> Float[Tensor, ""]:
         """The negative log-likelihood of a batch; as from ``log_likelihood``, in fewer steps.
 
         Args:
@@ -197,15 +194,7 @@ class LinearChain:
             ArgumentError: as ``log_likelihood``.
         """
         self._check_tags(tags)
-        units = 1 if reduction == "sum" else self.units(tokens=reduction == "token_mean")
-        return ops.negative_log_likelihood(*self._inputs(), tags, units)
-
-    def units(self, *, tokens: bool) -> int | Int[Tensor, ""]:
-        """How many sequences have a token, or how many tokens count; at least 1: what means divide by."""
-        if self.mask is None:
-            B, T, _ = self.emissions.shape
-            return max(1, B * T if tokens else B)
-        return (self.mask if tokens else self.mask.any(1)).sum().clamp(min=1)
+        return ops.negative_log_likelihood(*self._inputs(), tags, reduction)
 
     def token_log_likelihood(self, tags: Int[Tensor, "B T"]) -> Float[Tensor, "B T"]:
         """Log p(y_t | y_1 .. y_{t-1}) of the gold tags: the chain rule's terms, 0 where masked.

@@ -38,9 +38,9 @@ def check(
     Raises:
         ArgumentError: the shape, dtype or device is another.
     """
-    if tuple(x.shape) != shape:
+    if x.shape != shape:
         raise ArgumentError(f"{name} must have shape {shape}, got {tuple(x.shape)}")
-    if x.dtype != dtype and not (dtype is None and x.is_floating_point()):
+    if not (x.is_floating_point() if dtype is None else x.dtype == dtype):
         raise ArgumentError(f"{name} must be {dtype or 'floating'}, got {x.dtype}")
     if x.device != like.device:
         raise ArgumentError(f"{name} must be on {like.device} as the emissions are, got {x.device}")

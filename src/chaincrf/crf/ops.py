@@ -9,7 +9,7 @@ derivative is wanted, the backward pass computes them again through the referenc
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -21,7 +21,9 @@ from .reference.counts import negative_log_likelihood as reference_negative_log_
 from .reference.potentials import Potentials, potentials
 from .reference.viterbi import viterbi as reference_viterbi
 
-__all__ = ["log_partition", "negative_log_likelihood", "viterbi"]
+__all__ = ["Reduction", "log_partition", "negative_log_likelihood", "units", "viterbi"]
+
+Reduction = Literal["sum", "mean", "token_mean"]
 
 # Library.define: each call is measurably cheaper than through custom_op, with and without a gradient.
 _CHAIN = "Tensor emissions, Tensor transitions, Tensor start, Tensor end, Tensor? mask"
@@ -47,7 +49,7 @@ def log_partition(
     inputs = emissions, transitions, start, end, mask
     gradient = _wants_gradient(*inputs[:4])
     if _directly(*inputs):
-        return _Direct.apply(*inputs, None, None) if gradient else _loss(*inputs, None, False)[0]
+        return _Direct.apply(*inputs, None) if gradient else _loss(*inputs, None, False)[0]
     return _log_partition_operator(*inputs, gradient)[0]
 
 
@@ -58,9 +60,9 @@ def negative_log_likelihood(
     end: Tensor,
     mask: Tensor | None,
     tags: Tensor,
-    units: int | Tensor | None = None,
+    reduction: Reduction | None = None,
 ) -> Tensor:
-    """-log p(tags) of each sequence, ``(B,)``, or their sum divided by ``units``; -100 is summed over.
+    """-log p(tags) of each sequence, ``(B,)``, or their sum or mean; -100 is summed over.
 
     Args:
         emissions: ``(B, T, K)``.
@@ -69,15 +71,32 @@ def negative_log_likelihood(
         end: ``(K,)``.
         mask: ``(B, T)`` bool, None where all tokens count.
         tags: ``(B, T)`` int64.
-        units: what a mean divides the sum by; None: no sum is taken.
+        reduction: ``"sum"``, ``"mean"`` over the sequences that have a token, ``"token_mean"``; None: of each.
     """
     inputs = emissions, transitions, start, end, mask
     gradient = _wants_gradient(*inputs[:4])
-    if gradient and _directly(*inputs, tags):
-        return _Direct.apply(*inputs, tags, units)
-    loss = _loss if _directly(*inputs, tags) else _loss_operator
-    value = loss(*inputs, tags, gradient)[0]
-    return value if units is None else value.sum() / units
+    if _directly(*inputs, tags):
+        if reduction is not None and transitions.dim() == 2 and serves_numba(emissions):
+            from .kernels import numba_cpu
+
+            found = numba_cpu.reduced_loss(*inputs, tags, gradient=gradient, reduction=reduction)
+            if found is not None:
+                return _Reduced.apply(*inputs, tags, reduction, found) if gradient else found[0]
+        value = _Direct.apply(*inputs, tags) if gradient else _loss(*inputs, tags, False)[0]
+    else:
+        value = _loss_operator(*inputs, tags, gradient)[0]
+    return value if reduction is None else value.sum() / units(emissions, mask, reduction)
+
+
+def units(emissions: Tensor, mask: Tensor | None, reduction: Reduction) -> int | Tensor:
+    """What the sum over a batch is divided by: 1, the sequences that have a token, or the tokens; at least 1."""
+    if reduction == "sum":
+        return 1
+    tokens = reduction == "token_mean"
+    if mask is None:
+        B, T, _ = emissions.shape
+        return max(1, B * T if tokens else B)
+    return (mask if tokens else mask.any(1)).sum().clamp(min=1)
 
 
 def viterbi(
@@ -133,19 +152,52 @@ class _Direct(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> Tensor:
-        emissions, transitions, start, end, mask, tags, ctx.units = inputs
-        value, *counts = _loss(emissions, transitions, start, end, mask, tags, True)
+        value, *counts = _loss(*inputs, True)
         ctx.set_materialize_grads(False)
         ctx.has_counts = True
-        ctx.save_for_backward(*inputs[:-1], *counts)
-        return value if ctx.units is None else value.sum() / ctx.units
+        ctx.save_for_backward(*inputs, *counts)
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        return _backward(ctx, *gradients)[:6]
+
+
+class _Reduced(torch.autograd.Function):
+    """A reduced loss that a kernel has found, with its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> Tensor:
+        *tensors, ctx.reduction, (value, ctx.counts) = inputs
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*tensors)
+        return value
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         (gradient,) = gradients
-        if gradient is not None and ctx.units is not None:
-            gradient = (gradient / ctx.units).expand(len(ctx.saved_tensors[0]))
-        return *_backward(ctx, gradient)[:6], None
+        if gradient is None:  # nothing depends on the value
+            return (None,) * 8
+        *inputs, tags = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            counts = _with_counts(potentials(*inputs), tags, gradient.dtype)[1]
+            each = gradient / units(inputs[0], inputs[4], ctx.reduction)
+            return *_weighted(counts, each.expand(len(tags)), True), *(None,) * 4
+        counts, ctx.counts = ctx.counts, None
+        if counts is None:  # a second time, and the first one's are in use
+            counts = _reduced_counts(*inputs, tags, ctx.reduction)
+        if not _in_memory(gradient) or gradient.item() != 1:
+            counts = (gradient * x for x in counts)
+        return *counts, *(None,) * 4
+
+
+def _reduced_counts(*inputs: Any) -> Counts:
+    from .kernels import numba_cpu
+
+    *inputs, reduction = inputs
+    found = numba_cpu.reduced_loss(*inputs, gradient=True, reduction=reduction)
+    assert found is not None
+    return found[1]
 
 
 # The kernels: compiled ones where they serve, else the reference.

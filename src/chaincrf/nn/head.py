@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..crf.chain import LinearChain
+from ..crf.ops import units
 from ..errors import ArgumentError
 from ..labels import Constraints, Scheme, constraints_from_tags, scheme_tags
 
@@ -136,11 +137,11 @@ def reduce_loss(
     if reduction == "sum":
         return loss.sum()
     if weights is None:
-        return loss.sum() / chain.units(tokens=reduction == "token_mean")
-    units = (chain.lengths > 0) if reduction == "mean" else chain.lengths
+        return loss.sum() / units(chain.emissions, chain.mask, reduction)
+    parts = (chain.lengths > 0) if reduction == "mean" else chain.lengths
     if weights.dim() == 1:
-        units = units * weights
+        parts = parts * weights
     elif reduction == "token_mean":
-        units = weights if chain.mask is None else torch.where(chain.mask, weights, 0.0)
-    total = units.sum()
+        parts = weights if chain.mask is None else torch.where(chain.mask, weights, 0.0)
+    total = parts.sum()
     return loss.sum() / torch.where(total > 0, total, 1)

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -13,8 +12,9 @@ from torch import Tensor
 from chaincrf.crf import LinearChain
 from chaincrf.crf.backends import backend
 from chaincrf.crf.kernels import numba_cpu
-from chaincrf.crf.kernels.numba_cpu import forward_backward, log_space, threads
+from chaincrf.crf.kernels.numba_cpu import forward_backward, log_space, threads, weigh
 from chaincrf.crf.kernels.numba_cpu.tiles import DONE, REDO
+from chaincrf.crf.reference.counts import no_counts
 
 SHAPES = [
     (1, 1, 1), (3, 2, 1), (2, 7, 2), (9, 5, 3), (7, 12, 4), (8, 30, 5), (20, 40, 9), (17, 11, 16),
@@ -113,14 +113,9 @@ def test_float32_is_rounded_once(shape: tuple[int, int, int]) -> None:
 
 def statuses(chain: LinearChain) -> list[int]:
     """What the kernel in scaled probabilities says of each sequence."""
-    emissions, transitions, start, end, mask = (None if x is None else x.detach() for x in chain._inputs())
-    B, T, K = emissions.shape
-    out = [torch.empty(size, dtype=emissions.dtype) for size in (B, B * T * K, B * K * K, B * K, B * K)]
-    status = torch.full((B,), 99, dtype=torch.uint8)
-    addresses = [0 if x is None else x.data_ptr() for x in (emissions, transitions, start, end, mask, None)]
-    written = [x.data_ptr() for x in (*out, status)]
-    forward_backward.run(np.float64(0), B, T, K, *addresses, True, *written, threads.memory(), 0, 1)
-    return status.tolist()
+    value = torch.empty(len(chain.emissions), dtype=chain.emissions.dtype)
+    inputs, nothing = (*chain._inputs(), None), no_counts(chain.emissions)
+    return numba_cpu._forward_backward(inputs, value, nothing, False, forward_backward.BY_SEQUENCE)[1].tolist()
 
 
 def two_blocks(T: int, step: float) -> LinearChain:
@@ -262,8 +257,9 @@ print(LinearChain(torch.zeros(1, 3, 2), torch.zeros(2, 2)).viterbi()[0].tolist()
 
 def test_a_change_in_any_file_makes_compiled_code_stale() -> None:
     """Numba itself looks at the file of the entry alone."""
-    for kernel in (forward_backward.run, numba_cpu.weigh, log_space.run, numba_cpu.viterbi_.run):
-        assert len(kernel.dispatcher._cache._cache_file._source_stamp) == 64
+    for kernel in (forward_backward, weigh, log_space, numba_cpu.viterbi_):
+        code = kernel.run.of(torch.float64)
+        assert len(code.owner._cache._cache_file._source_stamp) == 64
 
 
 @pytest.mark.slow

@@ -45,9 +45,8 @@ def reduced_loss(*chain: Tensor | None, gradient: bool, reduction: str) -> tuple
     emissions = chain[0]
     B, T, K = emissions.shape
     new = emissions.new_empty
-    value, counts = new(()), no_counts(emissions)
-    if gradient:
-        counts = Counts(new((B, T, K)), new((K, K)), new(K), new(K))
+    value = new(())
+    counts = Counts(new((B, T, K)), new((K, K)), new(K), new(K)) if gradient else no_counts(emissions)
     arguments, _ = _forward_backward(chain, value, counts, gradient, _REDUCTIONS[reduction])
     return None if arguments[forward_backward.AT_UNFINISHED] else (value, counts)
 

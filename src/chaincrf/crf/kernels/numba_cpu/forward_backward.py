@@ -361,6 +361,13 @@ def exponentiate(chain, tile, n0, low, high, first_time):
 
 
 @compiled
+def scale_of(top):
+    """The largest alpha; 1 where there is no path."""
+    top = highest(top)
+    return where(splat(0.0) < top, top, splat(1.0))
+
+
+@compiled
 def forward(chain, tile, n0, n1, first_time):
     """Alpha at tokens n0 to n1, from the one before; at the end of a sequence, its log Z."""
     K, width, S = chain.K, chain.width, chain.S
@@ -373,7 +380,7 @@ def forward(chain, tile, n0, n1, first_time):
             top = zero
             for k in range(0, width, W):
                 top = maximum(load(tile.alpha, s * width + k), top)
-            tile.power[s] = lowest_lane(inverse_power(highest(top)))
+            tile.power[s] = lowest_lane(inverse_power(scale_of(top)))
     for n in range(n0, n1):
         now = (n - n0 + 1) * S * width
         if (n - n0) % HOT == 0:
@@ -402,7 +409,7 @@ def forward(chain, tile, n0, n1, first_time):
                     top = maximum(a, top)
                     lowest = minimum(where(zero < a, a, one), lowest)
                 store(tile.lowest, s * W, lowest)
-            top = highest(top)
+            top = scale_of(top)
             tile.power[(n - n0 + 1) * S + s] = lowest_lane(inverse_power(top))
             if first_time and n + 1 < tile.length[s]:
                 tile.left[s] += lowest_lane(exponent(top))

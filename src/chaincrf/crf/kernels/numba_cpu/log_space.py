@@ -369,7 +369,7 @@ def judge(chain, tile, value, status):
             elif what == DONE:
                 tile.gold[lane] = 1.0 if score > -np.inf else 0.0
                 tile.dead[lane] = 1.0 - tile.gold[lane]
-                log_z = max(log_z - score, 0.0) if gold[lane] else np.inf
+                log_z = max(log_z - score, 0.0) if tile.gold[lane] > 0 else np.inf
         if what == NOT_A_NUMBER:
             tile.dead[lane] = 1.0
         value[b] = np.nan if what == NOT_A_NUMBER else log_z

@@ -207,9 +207,9 @@ def predecessors(delta, K, width, reach, some):
     least = top - room
     count = 0
     for k in range(0, width, W):
-        if any_of(least < load(delta, k)):
+        if any_of(least <= load(delta, k)):
             for i in range(k, min(k + W, K)):
-                if delta[i] > lowest_lane(least):
+                if delta[i] >= lowest_lane(least):
                     some[count] = i
                     count += 1
     return count
