@@ -7,20 +7,20 @@ import pytest
 import torch
 
 from chaincrf.crf import LinearChain, backends
-from chaincrf.crf.backends import backend, serves_numba
+from chaincrf.crf.backends import backend, kernels_for
 from chaincrf.errors import ArgumentError
 
 
 def test_auto_takes_the_kernels_on_a_cpu() -> None:
     cpu, meta = torch.zeros(1), torch.zeros(1, device="meta")
-    assert serves_numba(cpu)
-    assert not serves_numba(meta)
+    assert kernels_for(cpu) is not None
+    assert kernels_for(meta) is None
     with backend("reference"):
-        assert not serves_numba(cpu)
+        assert kernels_for(cpu) is None
         with backend("numba"):
-            assert serves_numba(cpu)
-        assert not serves_numba(cpu)
-    assert serves_numba(cpu)
+            assert kernels_for(cpu) is not None
+        assert kernels_for(cpu) is None
+    assert kernels_for(cpu) is not None
 
 
 def test_a_backend_asked_for_by_name_that_cannot_serve_raises(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from importlib.util import find_spec
+from types import ModuleType
 from typing import Literal
 
 from torch import Tensor
 
 from ..errors import ArgumentError
 
-__all__ = ["Backend", "backend", "serves_numba"]
+__all__ = ["Backend", "backend", "kernels_for"]
 
 Backend = Literal["auto", "reference", "numba"]
 _chosen: ContextVar[Backend] = ContextVar("chaincrf.backend", default="auto")
@@ -45,19 +46,19 @@ def backend(name: Backend) -> Iterator[None]:
         _chosen.reset(token)
 
 
-def serves_numba(emissions: Tensor) -> bool:
-    """Whether the kernels for CPUs compute on these emissions.
+def kernels_for(emissions: Tensor) -> ModuleType | None:
+    """The compiled kernels that compute on these emissions; None: the reference does.
 
     Raises:
         ArgumentError: they were asked for by name and cannot.
     """
     chosen = _chosen.get()
     if chosen == "reference":
-        return False
+        return None
     here = emissions.device.type == "cpu"
     if chosen == "numba" and not here:
         raise ArgumentError(f'backend "numba" computes on CPUs, got emissions on {emissions.device}')
-    return here and _available()
+    return _numba_cpu() if here else None
 
 
 @cache
@@ -66,7 +67,7 @@ def _installed() -> bool:
 
 
 @cache
-def _available() -> bool:
+def _numba_cpu() -> ModuleType | None:
     if not _installed():
         warnings.warn(
             "numba is not installed: the CRF is computed by plain PyTorch, many times slower "
@@ -74,4 +75,7 @@ def _available() -> bool:
             RuntimeWarning,
             stacklevel=2,
         )
-    return _installed()
+        return None
+    from .kernels import numba_cpu
+
+    return numba_cpu

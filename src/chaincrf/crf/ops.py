@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from .backends import serves_numba
+from .backends import kernels_for
 from .reference.counts import Counts, expected_counts, no_counts
 from .reference.counts import negative_log_likelihood as reference_negative_log_likelihood
 from .reference.potentials import Potentials, potentials
@@ -76,12 +76,11 @@ def negative_log_likelihood(
     inputs = emissions, transitions, start, end, mask
     gradient = _wants_gradient(*inputs[:4])
     if _directly(*inputs, tags):
-        if reduction is not None and transitions.dim() == 2 and serves_numba(emissions):
-            from .kernels import numba_cpu
-
-            found = numba_cpu.reduced_loss(*inputs, tags, gradient=gradient, reduction=reduction)
+        kernels = kernels_for(emissions) if reduction is not None and transitions.dim() == 2 else None
+        if kernels is not None:
+            found = kernels.reduced_loss(*inputs, tags, gradient=gradient, reduction=reduction)
             if found is not None:
-                return _Reduced.apply(*inputs, tags, reduction, found) if gradient else found[0]
+                return _Reduced.apply(*inputs, tags, reduction, kernels, found) if gradient else found[0]
         value = _Direct.apply(*inputs, tags) if gradient else _loss(*inputs, tags, False)[0]
     else:
         value = _loss_operator(*inputs, tags, gradient)[0]
@@ -168,7 +167,7 @@ class _Reduced(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> Tensor:
-        *tensors, ctx.reduction, (value, ctx.counts) = inputs
+        *tensors, ctx.reduction, ctx.kernels, (value, ctx.counts) = inputs
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*tensors)
         return value
@@ -177,27 +176,18 @@ class _Reduced(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         (gradient,) = gradients
         if gradient is None:  # nothing depends on the value
-            return (None,) * 8
+            return (None,) * 9
         *inputs, tags = ctx.saved_tensors
         if torch.is_grad_enabled():
             counts = _with_counts(potentials(*inputs), tags, gradient.dtype)[1]
             each = gradient / units(inputs[0], inputs[4], ctx.reduction)
-            return *_weighted(counts, each.expand(len(tags)), True), *(None,) * 4
+            return *_weighted(counts, each.expand(len(tags)), True), *(None,) * 5
         counts, ctx.counts = ctx.counts, None
-        if counts is None:  # a second time, and the first one's are in use
-            counts = _reduced_counts(*inputs, tags, ctx.reduction)
+        if counts is None:  # a second time, and those of the first are in use
+            counts = ctx.kernels.reduced_loss(*inputs, tags, gradient=True, reduction=ctx.reduction)[1]
         if not _in_memory(gradient) or gradient.item() != 1:
             counts = (gradient * x for x in counts)
-        return *counts, *(None,) * 4
-
-
-def _reduced_counts(*inputs: Any) -> Counts:
-    from .kernels import numba_cpu
-
-    *inputs, reduction = inputs
-    found = numba_cpu.reduced_loss(*inputs, gradient=True, reduction=reduction)
-    assert found is not None
-    return found[1]
+        return *counts, *(None,) * 5
 
 
 # The kernels: compiled ones where they serve, else the reference.
@@ -219,10 +209,9 @@ def _loss(
     gradient: bool,
 ) -> tuple[Tensor, ...]:
     inputs = emissions, transitions, start, end, mask
-    if serves_numba(emissions):
-        from .kernels import numba_cpu
-
-        return numba_cpu.loss(*inputs, tags, gradient)
+    kernels = kernels_for(emissions)
+    if kernels is not None:
+        return kernels.loss(*inputs, tags, gradient)
     with torch.no_grad():
         value, counts = _with_counts(potentials(*inputs), tags, emissions.dtype)
         return value, *(counts if gradient else no_counts(emissions))
@@ -243,10 +232,9 @@ def _viterbi(
     emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, mask: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     inputs = emissions, transitions, start, end, mask
-    if serves_numba(emissions):
-        from .kernels import numba_cpu
-
-        return numba_cpu.viterbi(*inputs)
+    kernels = kernels_for(emissions)
+    if kernels is not None:
+        return kernels.viterbi(*inputs)
     with torch.no_grad():
         chain = potentials(*inputs)
         tags, scores = reference_viterbi(chain)
@@ -303,10 +291,10 @@ def _in_memory(x: Tensor) -> bool:
 
 def _weighted(counts: Counts, weights: Tensor, shared: bool) -> tuple[Tensor, ...]:
     """Counts times the weights of their sequences, summed for what the sequences share."""
-    if not torch.is_grad_enabled() and _directly(weights) and _in_memory(weights) and serves_numba(weights):
-        from .kernels import numba_cpu
-
-        return numba_cpu.weighted(counts, weights, shared)
+    plainly = not torch.is_grad_enabled() and _directly(weights) and _in_memory(weights)
+    kernels = kernels_for(weights) if plainly else None
+    if kernels is not None:
+        return kernels.weighted(counts, weights, shared)
     # products and sums, as an autocast region would round a matrix product
     rows = [x * weights.reshape(-1, *(1,) * (x.dim() - 1)) for x in counts]
     return rows[0], rows[1].sum(0) if shared else rows[1], rows[2].sum(0), rows[3].sum(0)

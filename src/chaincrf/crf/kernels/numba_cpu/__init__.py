@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import ctypes
-from functools import cache
+from functools import cache, lru_cache
 from types import ModuleType
 from typing import Any
 
@@ -136,7 +136,7 @@ def viterbi(
     tags, value = emissions.new_empty((B, T), dtype=torch.int64), emissions.new_empty(B)
     written = tags.data_ptr(), value.data_ptr()
     problem = viterbi_.Problem(0, B, T, K, e, t, by_position, s, f, m, *written, 0)
-    sizes = viterbi_.sizes.py_func(B, T, K, by_position)
+    sizes = _sizes(viterbi_, B, T, K, by_position)
     _solve(viterbi_, emissions.dtype, problem, sizes, _tiles(B, K), B * T * K * _registers(K))
     del held  # whose memory the addresses are in
     return tags, value
@@ -153,7 +153,7 @@ def _forward_backward(
     status = torch.empty(B, dtype=torch.uint8)
     written = value.data_ptr(), *(x.data_ptr() for x in counts), status.data_ptr()
     problem = forward_backward.Problem(0, reduction, gradient, B, T, K, *addresses, *written, 0)
-    sizes = forward_backward.sizes.py_func(B, T, K, reduction, gradient)
+    sizes = _sizes(forward_backward, B, T, K, reduction, gradient)
     work = B * T * K * _registers(K) * (3 if gradient else 1)
     arguments = _solve(forward_backward, emissions.dtype, problem, sizes, _tiles(B, K), work)
     del held  # whose memory the addresses are in
@@ -176,7 +176,7 @@ def _log_space(
     problem = log_space.Problem(
         0, transitions.dim() == 4, gradient, B, T, K, *addresses, *written, len(rows), 0
     )
-    sizes = log_space.sizes.py_func(B, T, K, gradient)
+    sizes = _sizes(log_space, B, T, K, gradient)
     work = len(rows) * T * K * _registers(K) * 30
     _solve(log_space, emissions.dtype, problem, sizes, (len(rows) + WIDTH - 1) // WIDTH, work)
     del held  # whose memory the addresses are in
@@ -218,13 +218,18 @@ def _contiguous(*tensors: Tensor | None) -> tuple[list[Tensor | None], list[int]
     return held, [0 if x is None else x.data_ptr() for x in held]
 
 
+@lru_cache(1000)
+def _sizes(kernel: ModuleType, *problem: int) -> tuple[int, int]:
+    return kernel.sizes(*problem)
+
+
 def _tiles(B: int, K: int) -> int:
-    S = tile_of.py_func(B, K)
+    S = tile_of(B, K)
     return (B + S - 1) // S
 
 
 def _registers(K: int) -> int:
-    return width_of.py_func(K) // WIDTH
+    return width_of(K) // WIDTH
 
 
 @cache

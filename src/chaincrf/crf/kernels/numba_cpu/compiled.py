@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from numba import float32, float64, njit, types
 from numba.core.ccallback import CFunc
+from numba.extending import register_jitable
 
-__all__ = ["compiled", "entry"]
+__all__ = ["compiled", "entry", "plain"]
 
 NOTICE = "chaincrf: compiling the CRF for this processor, once (ten to twenty seconds)"
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
@@ -27,6 +28,11 @@ _CALL = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 def compiled(function: Callable[..., Any]) -> Any:
     """For what is called by compiled functions only."""
     return njit(**_OPTIONS)(inspect.unwrap(function))
+
+
+def plain(function: Callable[..., Any]) -> Any:
+    """For what both Python and compiled functions call."""
+    return register_jitable(inspect.unwrap(function))
 
 
 class entry:  # noqa: N801 (a decorator)

@@ -26,11 +26,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .compiled import compiled, entry
+from .compiled import compiled, entry, plain
 from .lanes import (
     WIDTH,
     all_of,
     exp,
+    exp_for,
     exponent,
     highest,
     inverse_power,
@@ -170,7 +171,7 @@ class Tile(NamedTuple):
     chunk: int
 
 
-@compiled
+@plain
 def sizes(B, T, K, reduction, gradient):
     """Doubles for what all workers share, and for each of them."""
     width, S = width_of(K), tile_of(B, K)
@@ -347,7 +348,7 @@ def exponentiate(chain, tile, n0, low, high, first_time):
             for k in range(0, last, W):
                 u = load(x, k)
                 fine = fine & (size(u) <= plain)
-                store(tile.into, at + k, exp(u))
+                store(tile.into, at + k, exp_for(chain.emissions, u))
             if token * K + width <= total:
                 u = where(real, load(x, last), zero)  # what stands there is of the next token
             else:
@@ -355,7 +356,7 @@ def exponentiate(chain, tile, n0, low, high, first_time):
                     tile.row[k] = np.float64(x[last + k]) if last + k < K else 0.0
                 u = load(tile.row, 0)
             fine = fine & (size(u) <= plain)
-            store(tile.into, at + last, exp(u))
+            store(tile.into, at + last, exp_for(chain.emissions, u))
             if not all_of(fine):
                 shifted(chain, tile, s, token, at, first_time)
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .compiled import compiled, entry
+from .compiled import compiled, entry, plain
 from .lanes import WIDTH, exp, load, maximum, onward, pointer, splat, store, take, where
 from .tiles import (
     AFTER,
@@ -110,7 +110,7 @@ class Tile(NamedTuple):
     chunk: int
 
 
-@compiled
+@plain
 def sizes(B, T, K, gradient):
     """Doubles for what all workers share, and for each of them."""
     chunk = chunk_of(K * W, T)

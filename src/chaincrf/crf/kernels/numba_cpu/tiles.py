@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .compiled import compiled
+from .compiled import compiled, plain
 from .lanes import WIDTH
 
 __all__ = [
@@ -40,13 +40,13 @@ def aligned(address):
     return (address + 8 * WIDTH - 1) // (8 * WIDTH) * (8 * WIDTH)
 
 
-@compiled
+@plain
 def width_of(K):
     """The numbers in a row of tags: whole registers."""
     return (K + WIDTH - 1) // WIDTH * WIDTH
 
 
-@compiled
+@plain
 def tile_of(B, K):
     """How many sequences are computed together: with many tags more, as each reads all the moves."""
     if B == 1:
@@ -54,7 +54,7 @@ def tile_of(B, K):
     return min(4 if K < 256 else 8 if K < 512 else 16, (B + 3) // 4 * 4)
 
 
-@compiled
+@plain
 def chunk_of(size, longest):
     """How many steps of ``size`` numbers are held in memory."""
     return max(1, min(max(BUFFER // size, 32), LONGEST_CHUNK, longest))

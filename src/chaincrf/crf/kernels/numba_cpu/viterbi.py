@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .compiled import compiled, entry
+from .compiled import compiled, entry, plain
 from .lanes import (
     WIDTH,
     all_of,
@@ -113,7 +113,7 @@ class Tile(NamedTuple):
     chunk: int
 
 
-@compiled
+@plain
 def sizes(B, T, K, by_position):
     """Doubles for what all workers share, and for each of them."""
     width, S = width_of(K), tile_of(B, K)
@@ -331,11 +331,11 @@ def best_of(delta, column, width):
     for k in range(0, width, W):
         top = maximum(load(delta, k) + load(column, k), top)
     top = highest(top)
-    for k in range(0, width, W):
+    tag = 0
+    for k in range(width - W, -1, -W):
         at = first_of(load(delta, k) + load(column, k) == top)
-        if at < W:
-            return lowest_lane(top), k + at
-    return lowest_lane(top), 0
+        tag = k + at if at < W else tag
+    return lowest_lane(top), tag
 
 
 @compiled
