@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor

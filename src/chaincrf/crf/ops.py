@@ -71,7 +71,7 @@ def negative_log_likelihood(
         end: ``(K,)``.
         mask: ``(B, T)`` bool, None where all tokens count.
         tags: ``(B, T)`` int64.
-        reduction: ``"sum"``, ``"mean"`` over the sequences that have a token, ``"token_mean"``; None: of each.
+        reduction: ``"sum"``, ``"mean"`` over the sequences that have a token, or ``"token_mean"``; or None.
     """
     inputs = emissions, transitions, start, end, mask
     gradient = _wants_gradient(*inputs[:4])
@@ -88,7 +88,7 @@ def negative_log_likelihood(
 
 
 def units(emissions: Tensor, mask: Tensor | None, reduction: Reduction) -> int | Tensor:
-    """What the sum over a batch is divided by: 1, the sequences that have a token, or the tokens; at least 1."""
+    """What a sum over a batch is divided by: 1, its sequences that have a token, or its tokens; at least 1."""
     if reduction == "sum":
         return 1
     tokens = reduction == "token_mean"
@@ -151,7 +151,8 @@ class _Direct(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> Tensor:
-        value, *counts = _loss(*inputs, True)
+        emissions, transitions, start, end, mask, tags = inputs
+        value, *counts = _loss(emissions, transitions, start, end, mask, tags, True)
         ctx.set_materialize_grads(False)
         ctx.has_counts = True
         ctx.save_for_backward(*inputs, *counts)
@@ -159,7 +160,7 @@ class _Direct(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        return _backward(ctx, *gradients)[:6]
+        return _backward(ctx, gradients[0])[:6]
 
 
 class _Reduced(torch.autograd.Function):
@@ -177,14 +178,14 @@ class _Reduced(torch.autograd.Function):
         (gradient,) = gradients
         if gradient is None:  # nothing depends on the value
             return (None,) * 9
-        *inputs, tags = ctx.saved_tensors
         if torch.is_grad_enabled():
+            *inputs, tags = ctx.saved_tensors
             counts = _with_counts(potentials(*inputs), tags, gradient.dtype)[1]
             each = gradient / units(inputs[0], inputs[4], ctx.reduction)
             return *_weighted(counts, each.expand(len(tags)), True), *(None,) * 5
         counts, ctx.counts = ctx.counts, None
         if counts is None:  # a second time, and those of the first are in use
-            counts = ctx.kernels.reduced_loss(*inputs, tags, gradient=True, reduction=ctx.reduction)[1]
+            counts = ctx.kernels.reduced_loss(*ctx.saved_tensors, gradient=True, reduction=ctx.reduction)[1]
         if not _in_memory(gradient) or gradient.item() != 1:
             counts = (gradient * x for x in counts)
         return *counts, *(None,) * 5

@@ -7,6 +7,7 @@ from chaincrf.crf.kernels.numba_cpu.lanes import (
     WIDTH,
     all_of,
     any_of,
+    count_of,
     exp,
     exp_single,
     exponent,
@@ -65,6 +66,7 @@ def masks(address):
         all_of(a < splat(np.float64(WIDTH - 1))),
         first_of(splat(2.0) <= a),
         first_of(a < splat(0.0)),
+        count_of(a < splat(2.0)),
         lowest_lane(load(onward(pointer(address, np.float64(0)), 3), 0)),
     )
 
@@ -93,7 +95,7 @@ def test_powers_of_two() -> None:
 
 def test_comparisons() -> None:
     x = np.arange(8.0)
-    assert masks(x.ctypes.data) == (False, True, False, True, False, 2, 64, 3.0)
+    assert masks(x.ctypes.data) == (False, True, False, True, False, 2, 64, 2, 3.0)
     x[3] = np.nan
     assert applied(x, 3).tolist() == [1, 1, 2, 1, 4, 5, 6, 7]
     assert applied(x, 4).tolist() == [0, 1, 1, 1, 1, 1, 1, 1]

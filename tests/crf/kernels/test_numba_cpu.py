@@ -13,6 +13,7 @@ from chaincrf.crf import LinearChain
 from chaincrf.crf.backends import backend
 from chaincrf.crf.kernels import numba_cpu
 from chaincrf.crf.kernels.numba_cpu import forward_backward, log_space, threads, weigh
+from chaincrf.crf.kernels.numba_cpu.problem import BY_SEQUENCE
 from chaincrf.crf.kernels.numba_cpu.tiles import DONE, REDO
 from chaincrf.crf.reference.counts import no_counts
 
@@ -115,7 +116,7 @@ def statuses(chain: LinearChain) -> list[int]:
     """What the kernel in scaled probabilities says of each sequence."""
     value = torch.empty(len(chain.emissions), dtype=chain.emissions.dtype)
     inputs, nothing = (*chain._inputs(), None), no_counts(chain.emissions)
-    return numba_cpu._forward_backward(inputs, value, nothing, False, forward_backward.BY_SEQUENCE)[1].tolist()
+    return numba_cpu._forward_backward(inputs, value, nothing, False, BY_SEQUENCE)[1].tolist()
 
 
 def two_blocks(T: int, step: float) -> LinearChain:

@@ -4,7 +4,7 @@
 * ``log_space`` is the one in logarithms, for transitions of each position, and for the sequences whose range
   of scores is too wide for the former, as it finds out by itself.
 * ``viterbi`` is the best path.
-* ``product`` is the matrix product that the first and the last of them consist of.
+* ``product`` is what both recursions without logarithms consist of: small matrix products.
 """
 
 from __future__ import annotations
@@ -23,32 +23,37 @@ from ...reference.score import agreeing, check_range
 from . import forward_backward, log_space, weigh
 from . import viterbi as viterbi_
 from .lanes import WIDTH
+from .problem import AT_UNFINISHED, BY_SEQUENCE, MEAN, SUM, TOKEN_MEAN
 from .threads import memory, share, workers
 from .tiles import NOT_A_NUMBER, REDO, UNKNOWN_TAGS, WRONG_TAG, tile_of, width_of
 
 __all__ = ["loss", "reduced_loss", "viterbi", "weighted"]
 
-_REDUCTIONS = {"sum": forward_backward.SUM, "mean": forward_backward.MEAN, "token_mean": forward_backward.TOKEN_MEAN}
+_sizes, _log_space_sizes, _viterbi_sizes = (
+    lru_cache(1000)(kernel.sizes) for kernel in (forward_backward, log_space, viterbi_)
+)
+_REDUCTIONS = {"sum": SUM, "mean": MEAN, "token_mean": TOKEN_MEAN}
 
 
-def reduced_loss(*chain: Tensor | None, gradient: bool, reduction: str) -> tuple[Tensor, Counts] | None:
+def reduced_loss(
+    emissions: Tensor, *others: Tensor | None, gradient: bool, reduction: str
+) -> tuple[Tensor, Counts] | None:
     """The negative log-likelihood of a batch, and its gradient; None if it must be found by sequence.
 
     That is so where tags are unknown, where a number is none, and where the range of scores is too wide.
 
     Args:
-        *chain: emissions ``(B, T, K)``, transitions ``(K, K)``, start and end ``(K,)``, the mask ``(B, T)`` or None,
-            and tags ``(B, T)``.
+        emissions: ``(B, T, K)``.
+        *others: transitions ``(K, K)``, start and end ``(K,)``, the mask ``(B, T)`` or None, tags ``(B, T)``.
         gradient: whether it is computed; else its tensors are empty.
         reduction: ``"sum"``, ``"mean"`` or ``"token_mean"``.
     """
-    emissions = chain[0]
     B, T, K = emissions.shape
     new = emissions.new_empty
     value = new(())
     counts = Counts(new((B, T, K)), new((K, K)), new(K), new(K)) if gradient else no_counts(emissions)
-    arguments, _ = _forward_backward(chain, value, counts, gradient, _REDUCTIONS[reduction])
-    return None if arguments[forward_backward.AT_UNFINISHED] else (value, counts)
+    arguments, _ = _forward_backward((emissions, *others), value, counts, gradient, _REDUCTIONS[reduction])
+    return None if arguments[AT_UNFINISHED] else (value, counts)
 
 
 def loss(
@@ -84,8 +89,8 @@ def loss(
         counts = Counts(new((B, T, K)), moves, new((B, K)), new((B, K)))
     rows, status = torch.arange(B), torch.empty(B, dtype=torch.uint8)
     if shared:
-        arguments, status = _forward_backward(chain, value, counts, gradient, forward_backward.BY_SEQUENCE)
-        if not arguments[forward_backward.AT_UNFINISHED]:
+        arguments, status = _forward_backward(chain, value, counts, gradient, BY_SEQUENCE)
+        if not arguments[AT_UNFINISHED]:
             return value, *counts
         rows = (status == REDO).nonzero()[:, 0]
     if len(rows):
@@ -112,7 +117,7 @@ def weighted(counts: Counts, weights: Tensor, shared: bool) -> tuple[Tensor, ...
     weights = weights.contiguous()
     total, address = memory(K * K)
     places = (x.data_ptr() for x in (weights, *counts, *out))
-    problem = weigh.Problem(B, T, K, shared, len(weights), *places, address)
+    problem = weigh.Problem._make((B, T, K, shared, len(weights), *places, address))
     weigh.run.of(weights.dtype)(_array(len(problem))(*problem))
     del total
     return tuple(out)
@@ -135,8 +140,8 @@ def viterbi(
     held, (e, t, s, f, m) = _contiguous(emissions, transitions, start, end, mask)
     tags, value = emissions.new_empty((B, T), dtype=torch.int64), emissions.new_empty(B)
     written = tags.data_ptr(), value.data_ptr()
-    problem = viterbi_.Problem(0, B, T, K, e, t, by_position, s, f, m, *written, 0)
-    sizes = _sizes(viterbi_, B, T, K, by_position)
+    problem = viterbi_.Problem._make((0, B, T, K, e, t, by_position, s, f, m, *written, 0, 0, 0))
+    sizes = _viterbi_sizes(B, T, K, by_position)
     _solve(viterbi_, emissions.dtype, problem, sizes, _tiles(B, K), B * T * K * _registers(K))
     del held  # whose memory the addresses are in
     return tags, value
@@ -152,8 +157,9 @@ def _forward_backward(
     held, addresses = _contiguous(*chain)
     status = torch.empty(B, dtype=torch.uint8)
     written = value.data_ptr(), *(x.data_ptr() for x in counts), status.data_ptr()
-    problem = forward_backward.Problem(0, reduction, gradient, B, T, K, *addresses, *written, 0)
-    sizes = _sizes(forward_backward, B, T, K, reduction, gradient)
+    what = 0, reduction, gradient, B, T, K
+    problem = forward_backward.Problem._make((*what, *addresses, *written, 0, 0, 0, 0))
+    sizes = _sizes(B, T, K, reduction, gradient)
     work = B * T * K * _registers(K) * (3 if gradient else 1)
     arguments = _solve(forward_backward, emissions.dtype, problem, sizes, _tiles(B, K), work)
     del held  # whose memory the addresses are in
@@ -173,10 +179,9 @@ def _log_space(
     B, T, K = emissions.shape
     held, addresses = _contiguous(*chain)
     written = value.data_ptr(), *(x.data_ptr() for x in counts), status.data_ptr(), rows.data_ptr()
-    problem = log_space.Problem(
-        0, transitions.dim() == 4, gradient, B, T, K, *addresses, *written, len(rows), 0
-    )
-    sizes = _sizes(log_space, B, T, K, gradient)
+    what = 0, transitions.dim() == 4, gradient, B, T, K
+    problem = log_space.Problem._make((*what, *addresses, *written, len(rows), 0, 0, 0))
+    sizes = _log_space_sizes(B, T, K, gradient)
     work = len(rows) * T * K * _registers(K) * 30
     _solve(log_space, emissions.dtype, problem, sizes, (len(rows) + WIDTH - 1) // WIDTH, work)
     del held  # whose memory the addresses are in
@@ -216,11 +221,6 @@ def _contiguous(*tensors: Tensor | None) -> tuple[list[Tensor | None], list[int]
     """The tensors as the kernels read them, and their addresses, 0 for None."""
     held = [x if x is None or x.is_contiguous() else x.contiguous() for x in tensors]
     return held, [0 if x is None else x.data_ptr() for x in held]
-
-
-@lru_cache(1000)
-def _sizes(kernel: ModuleType, *problem: int) -> tuple[int, int]:
-    return kernel.sizes(*problem)
 
 
 def _tiles(B: int, K: int) -> int:

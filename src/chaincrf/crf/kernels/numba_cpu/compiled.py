@@ -1,4 +1,4 @@
-"""How functions are compiled: to plain machine code that needs no Python, kept on disk where that can be written."""
+"""How functions are compiled: to machine code that needs no Python, kept on disk if that can be written."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def plain(function: Callable[..., Any]) -> Any:
 class entry:  # noqa: N801 (a decorator)
     """For what is called from Python: a function of the address of its arguments, kept on disk.
 
-    That is in ``NUMBA_CACHE_DIR`` or beside the source. It says so where compiling takes a while. The function
-    holds no GIL, so that any thread may call it, also one that Python does not know. Its second parameter is
-    there for its type, that of the potentials; nobody passes it.
+    That is in ``NUMBA_CACHE_DIR`` or beside the source. It says so where compiling takes a while. The
+    function holds no GIL, so that any thread may call it, also one that Python does not know. Its second
+    parameter is there for its type, that of the potentials; nobody passes it.
     """
 
     def __init__(self, function: Callable[..., None]) -> None:

@@ -2,31 +2,33 @@
 
 With U = exp(emissions) and A = exp(transitions), A divided by its largest entry, and s_t a power of two::
 
-    alpha_t[j]   = sum_i alpha_{t-1}[i] A[i, j] U_t[j] s_t       (forward; log Z is the log of what was divided out)
-    beta_{t-1}[i] = sum_j A[i, j] q_t[j],   q_t[j] = U_t[j] s_t beta_t[j],   beta_T = end / Z        (backward)
+    alpha_t[j]    = sum_i alpha_{t-1}[i] A[i, j] U_t[j] s_t                                          (forward)
+    beta_{t-1}[i] = sum_j A[i, j] q_t[j],   q_t[j] = U_t[j] s_t beta_t[j],   beta_T = end / Z       (backward)
 
     p(y_t = j)              = alpha_t[j] beta_t[j]
     p(y_{t-1} = i, y_t = j) = alpha_{t-1}[i] A[i, j] q_t[j]
 
-No logarithm and no exponential in the loops over pairs of tags, only multiply-adds: three small matrix products.
-As all factors are positive, each number is right to a few units in the last place, unless it underflows.
+and log Z is the log of what was divided out. No logarithm and no exponential in the loops over pairs of tags,
+only multiply-adds: three small matrix products. As all factors are positive, each number is right to a few
+units in the last place, unless it underflows.
 
-Nothing underflows unseen. Emissions within +-64 are taken as they are, else those of a token are divided by the
-largest. An entry of U or A under e^-173 is left out. Then, as long as no alpha that is not 0 is under 2^-500, no
-product underflows; a sequence with such an alpha is given back, to be computed in log space. What was left out is
-exactly the paths with an entry left out. They weigh at most K^T e^-d together, if e^-d is the largest of those
-entries and no factor is above 1 (e^64 a token where emissions were taken as they are). If that is not below 2^-60
-of the Z that was found, the sequence is given back too. If it is, no probability has changed by more than 2^-60.
+Nothing underflows unseen. Emissions within +-64 are taken as they are, else those of a token are divided by
+the largest. An entry of U or A under e^-173 is left out. Then, as long as no alpha that is not 0 is under
+2^-500, no product underflows; a sequence with such an alpha is given back, to be computed in log space. What
+was left out is exactly the paths with an entry left out. They weigh at most K^T e^-d together, if e^-d is the
+largest of those entries and no factor is above 1 (e^64 a token where emissions were taken as they are). If
+that is not below 2^-60 of the Z that was found, the sequence is given back too. If it is, no probability has
+changed by more than 2^-60.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
-from .compiled import compiled, entry, plain
+from .compiled import compiled, entry
+from .counts import clear, count_moves, ends, less_gold, times_moves, write
 from .lanes import (
     WIDTH,
     all_of,
@@ -47,7 +49,26 @@ from .lanes import (
     take,
     where,
 )
-from .product import count, multiply, panels
+from .problem import (
+    AT_MEMORY,
+    AT_TILE,
+    AT_UNFINISHED,
+    AT_WORKER,
+    BY_SEQUENCE,
+    DROPPED,
+    MEAN,
+    NUMBER,
+    SCALE,
+    TOKEN_MEAN,
+    TOP,
+    TOP_MOVE,
+    Problem,
+    chain_of,
+    problem_of,
+    sizes,
+    tile_in,
+)
+from .product import multiply, panels
 from .tiles import (
     AFTER,
     BEFORE,
@@ -58,185 +79,20 @@ from .tiles import (
     TILES,
     UNKNOWN_TAGS,
     WRONG_TAG,
-    aligned,
-    chunk_of,
     counted,
     longest_first,
     place,
-    tile_of,
-    width_of,
 )
 
-__all__ = ["AFTER", "AT_MEMORY", "AT_UNFINISHED", "BEFORE", "BY_SEQUENCE", "TILES", "Problem", "run", "sizes"]
+__all__ = ["AFTER", "AT_MEMORY", "BEFORE", "TILES", "Problem", "run", "sizes"]
 
 W = WIDTH
 FLOOR = -173.0
 LOWEST = 2.0**-500
-MARGIN = 60 * math.log(2)
+MARGIN = 61 * math.log(2)
 PLAIN = 64.0
 BLOCK, HOT = 128, 16
-"""Rows whose moves are counted at once, and steps that are exponentiated at once: while they are in the cache."""
-
-BY_SEQUENCE, SUM, MEAN, TOKEN_MEAN = range(4)
-"""What is asked for: a value and a gradient of each sequence, or of their sum, divided by a number."""
-class Problem(NamedTuple):
-    """The arguments of ``run``; integers, and addresses of contiguous tensors (0: there is none)."""
-
-    part: int
-    reduction: int
-    gradient: int
-    B: int
-    T: int
-    K: int
-    emissions: int  # (B, T, K)
-    transitions: int  # (K, K)
-    start: int  # (K,)
-    end: int  # (K,)
-    mask: int  # (B, T) bool, 0: all tokens count
-    tags: int  # (B, T) int64, 0: log Z is asked for, not the loss
-    value: int  # (B,) or a single number, written; so those that follow
-    unary: int  # (B, T, K)
-    moves: int  # (B, K, K) or (K, K)
-    first: int  # (B, K) or (K,)
-    last: int  # (B, K) or (K,)
-    status: int  # (B,) uint8
-    memory: int  # doubles, as many as ``sizes`` says
-    tile: int = 0  # the next one; 0 at the beginning, and so those that follow
-    worker: int = 0
-    unfinished: int = 0  # sequences that are not DONE, written
-
-
-AT_MEMORY, AT_TILE, AT_WORKER, AT_UNFINISHED = range(len(Problem._fields) - 4, len(Problem._fields))
-
-
-class Chain(NamedTuple):
-    """The potentials: what is shared by all sequences, exponentiated."""
-
-    reduction: int
-    gradient: bool
-    B: int
-    T: int
-    K: int
-    width: int
-    S: int
-    emissions: object
-    mask: object
-    masked: bool
-    tags: object
-    gold: bool
-    transitions: object
-    start_scores: object
-    end_scores: object
-    lengths: object
-    order: object
-    every: object  # all sequences, as they come
-    values: object  # of the sequences, before they are rounded
-    start: object
-    end: object
-    moves: object  # A
-    onward: object  # A in panels
-    back: object  # A transposed, in panels
-    facts: object  # see below
-    real: object  # 1 for each tag in the last register of a row, 0 for what is none
-    counts: object  # for each tile: moves, start, end
-
-
-TOP, DROPPED, NUMBER, SCALE = range(4)
-"""Facts: the log of what A, start and end were divided by, without the first; the highest log of an entry left out;
-up to how many tokens a sequence may have (0 if start or end is no number, 1 if a move is none); by what to divide."""
-TOP_MOVE = 4
-
-
-class Tile(NamedTuple):
-    """S sequences, the longest first, and the memory to compute them in."""
-
-    sequence: object
-    length: object
-    position: object
-    alpha: object
-    into: object  # U, then q
-    power: object  # s of the token after
-    beta: object  # S rows
-    row: object  # S rows: alpha before it is scaled, or p
-    dropped: object
-    scale: object  # log of what the emissions were divided by
-    left: object  # log2 of what alpha was divided by
-    lowest: object
-    number: object
-    value: object
-    dead: object  # the gradient is 0
-    gold: object  # the gold path is known and possible
-    counts: object
-    checkpoints: object
-    chunk: int
-
-
-@plain
-def sizes(B, T, K, reduction, gradient):
-    """Doubles for what all workers share, and for each of them."""
-    width, S = width_of(K), tile_of(B, K)
-    tiles = (B + S - 1) // S
-    chunk = chunk_of(S * width, T)
-    shared = 4 * B + T + 2 + 2 * width + K * K + width + 2 * K * width + 3 * W
-    if gradient and reduction:
-        shared += tiles * (width + 2) * width
-    worker = S * (T + 2) + (chunk + 1) * S * (2 * width + 1) + 2 * S * width + S * W + 7 * S
-    if gradient:
-        worker += (T // chunk + 1) * S * width
-        if not reduction:
-            worker += S * (width + 2) * width
-    return shared + W, worker + W
-
-
-@compiled
-def chain_of(like, problem):
-    """The potentials of a problem, and where in the memory the rest of them is."""
-    B, T, K = problem.B, problem.T, problem.K
-    width, number = width_of(K), np.float64(0)
-    memory = pointer(aligned(problem.memory), number)
-    integers = pointer(aligned(problem.memory), np.int64(0))
-    start, end = memory, onward(memory, width)
-    to, back = onward(end, width), onward(end, width + K * width)
-    moves = onward(back, K * width)
-    facts = onward(moves, K * K + width)
-    real = onward(facts, 2 * W)
-    values = onward(facts, 3 * W)
-    used = 2 * width + 2 * K * width + K * K + width + 3 * W + B
-    lengths = onward(integers, used)
-    order = onward(lengths, B)
-    every = onward(order, B + T + 2)
-    counts = onward(memory, used + 3 * B + T + 2)
-    return Chain(
-        problem.reduction, problem.gradient != 0, B, T, K, width, tile_of(B, K),
-        pointer(problem.emissions, like), pointer(problem.mask, np.uint8(0)), problem.mask != 0,
-        pointer(problem.tags, np.int64(0)), problem.tags != 0, pointer(problem.transitions, like),
-        pointer(problem.start, like), pointer(problem.end, like),
-        lengths, order, every, values, start, end, moves, to, back, facts, real, counts,
-    )  # fmt: skip
-
-
-@compiled
-def tile_in(chain, address):
-    """The memory of a worker."""
-    T, width, S = chain.T, chain.width, chain.S
-    chunk = chunk_of(S * width, T)
-    buffer = (chunk + 1) * S * width
-    alpha = pointer(aligned(address), np.float64(0))
-    into = onward(alpha, buffer)
-    beta = onward(into, buffer)
-    row = onward(beta, S * width)
-    lowest = onward(row, S * width)
-    power = onward(lowest, S * W)
-    dropped = onward(power, (chunk + 1) * S)
-    rest = buffer * 2 + 2 * S * width + S * W + (chunk + 1) * S + 7 * S
-    integers = onward(pointer(aligned(address), np.int64(0)), rest)
-    checkpoints = onward(alpha, rest + S * (T + 2))
-    counts = onward(checkpoints, (T // chunk + 1) * S * width)
-    return Tile(
-        integers, onward(integers, S), onward(integers, 2 * S), alpha, into, power, beta, row,
-        dropped, onward(dropped, S), onward(dropped, 2 * S), lowest, onward(dropped, 3 * S),
-        onward(dropped, 4 * S), onward(dropped, 5 * S), onward(dropped, 6 * S), counts, checkpoints, chunk,
-    )  # fmt: skip
+"""Rows whose moves are counted at once, and steps that are exponentiated at once, to stay in the cache."""
 
 
 @compiled
@@ -334,7 +190,7 @@ def exponentiate(chain, tile, n0, low, high, first_time):
     total, last = chain.B * T * K, width - W
     plain = splat(PLAIN if chain.facts[DROPPED] == -np.inf else -1.0)
     zero = splat(0.0)
-    real = zero < load(chain.real, 0)
+    real, every = zero < load(chain.real, 0), zero < splat(1.0)
     for s in range(S):
         for n in range(low, high):
             at = ((n - n0 + 1) * S + s) * width
@@ -344,7 +200,7 @@ def exponentiate(chain, tile, n0, low, high, first_time):
                 continue
             token = tile.sequence[s] * T + tile.position[s * T + n]
             x = onward(chain.emissions, token * K)
-            fine = zero <= zero
+            fine = every
             for k in range(0, last, W):
                 u = load(x, k)
                 fine = fine & (size(u) <= plain)
@@ -426,8 +282,8 @@ def forward(chain, tile, n0, n1, first_time):
 def backward(chain, tile, n0, low, high, unary, counts, each):
     """The marginals of tokens high back to low, written where they belong, and q in the place of U.
 
-    On entry ``tile.beta`` holds beta at token high - 1, of the sequences that go on after it. The counts of the
-    next sequence stand ``each`` numbers further on.
+    On entry ``tile.beta`` holds beta at token high - 1, of the sequences that go on after it. The counts of
+    the next sequence stand ``each`` numbers further on.
     """
     T, K, width, S = chain.T, chain.K, chain.width, chain.S
     zero = splat(0.0)
@@ -481,14 +337,6 @@ def backward(chain, tile, n0, low, high, unary, counts, each):
 
 
 @compiled
-def ends(chain, tile, counts, s, token):
-    """Add the tags of a first or last token to its counts."""
-    gold = chain.tags[token] if tile.gold[s] > 0 else -1
-    for k in range(chain.K):
-        counts[k] += tile.row[s * chain.width + k] - (1.0 if k == gold else 0.0)
-
-
-@compiled
 def gold_score(chain, tile, s):
     """The score of the gold path, and whether all its tags are known (DONE, UNKNOWN_TAGS or WRONG_TAG)."""
     T, K = chain.T, chain.K
@@ -531,9 +379,9 @@ def judge(chain, tile, value, status):
         else:
             if tile.number[s] == 0 or length > facts[NUMBER]:
                 what = NOT_A_NUMBER
-            elif -lowest_lane(lowest) < LOWEST:
-                what = REDO
-            elif dropped > -np.inf and dropped + length * (math.log(K) + plain) + math.log(2) + MARGIN > log_z:
+            elif -lowest_lane(lowest) < LOWEST or (
+                dropped > -np.inf and dropped + length * (math.log(K) + plain) + math.log(2) + MARGIN > log_z
+            ):
                 what = REDO
             log_z += tile.scale[s] + facts[TOP] + (length - 1) * facts[TOP_MOVE]
         tile.dead[s] = tile.gold[s] = 0.0
@@ -553,63 +401,6 @@ def judge(chain, tile, value, status):
         status[b] = what
         unfinished += what != DONE
     return unfinished
-
-
-@compiled
-def clear(chain, tile, unary, counts, many):
-    """Begin the gradient at 0 where it stays so, and the counts."""
-    T, K = chain.T, chain.K
-    for x in range(many):
-        counts[x] = 0.0
-    for s in range(chain.S):
-        b = tile.sequence[s]
-        for t in range(b * T, (b + 1) * T if b >= 0 and tile.length[s] < T else b * T):
-            if chain.mask[t] == 0:
-                for x in range(t * K, (t + 1) * K):
-                    unary[x] = 0.0
-
-
-@compiled
-def count_moves(chain, tile, counts, each, n0, low, high):
-    """Add alpha_{t-1}[i] q_t[j] over tokens low to high: of all sequences, or of each."""
-    width, S = chain.width, chain.S
-    alpha, q = onward(tile.alpha, (low - n0) * S * width), onward(tile.into, (low - n0 + 1) * S * width)
-    if each == 0:
-        count((high - low) * S, width, alpha, q, width, counts)
-        return
-    for s in range(S):
-        at = s * width
-        count(high - low, S * width, onward(alpha, at), onward(q, at), width, onward(counts, s * each))
-
-
-@compiled
-def write(chain, counts, scale, moves, first, last):
-    """Counts, rounded."""
-    K, width = chain.K, chain.width
-    for i in range(K):
-        for j in range(K):
-            moves[i * K + j] = counts[i * width + j] * scale
-        first[i] = counts[width * width + i] * scale
-        last[i] = counts[(width + 1) * width + i] * scale
-
-
-@compiled
-def times_moves(chain, counts):
-    """What is counted so far, times A."""
-    for i in range(chain.K):
-        for j in range(chain.K):
-            counts[i * chain.width + j] *= chain.moves[i * chain.K + j]
-
-
-@compiled
-def less_gold(chain, b, counts):
-    """Take off the moves of the gold path."""
-    before = -1
-    for x in range(b * chain.T, (b + 1) * chain.T):
-        if not (chain.masked and chain.mask[x] == 0):
-            if before >= 0:
-                counts[before * chain.width + chain.tags[x]] -= 1.0
-            before = chain.tags[x]
 
 
 @compiled
@@ -690,10 +481,10 @@ def finish(chain, value, moves, first, last):
 
 @entry
 def run(arguments, like):
-    """Solve a ``Problem``, or a part of it: BEFORE by one, then TILES by any number at the same time, then AFTER by one.
+    """Solve a ``Problem``, or a part of it: BEFORE by one, TILES by any number together, AFTER by one.
 
-    The status of each sequence is left in ``status``. Of a reduced problem nothing but ``unfinished`` holds unless
-    that is 0, and so it stays where a tag is unknown or does not exist.
+    The status of each sequence is left in ``status``. Of a reduced problem nothing but ``unfinished`` holds
+    unless that is 0, and it is not where a tag is unknown or does not exist.
     """
     problem = problem_of(arguments)
     chain = chain_of(like, problem)
@@ -703,7 +494,11 @@ def run(arguments, like):
             arguments[AT_UNFINISHED] = chain.B
             return
     value, unary = pointer(problem.value, like), pointer(problem.unary, like)
-    moves, first, last = pointer(problem.moves, like), pointer(problem.first, like), pointer(problem.last, like)
+    moves, first, last = (
+        pointer(problem.moves, like),
+        pointer(problem.first, like),
+        pointer(problem.last, like),
+    )
     if problem.part in (EVERYTHING, TILES):
         shared, each = sizes(chain.B, chain.T, chain.K, chain.reduction, chain.gradient)
         worker = take(arguments, AT_WORKER, 1)
@@ -715,15 +510,9 @@ def run(arguments, like):
             )
             take(arguments, AT_UNFINISHED, unfinished)
             number = take(arguments, AT_TILE, 1)
-    if problem.part in (EVERYTHING, AFTER) and chain.reduction != BY_SEQUENCE and arguments[AT_UNFINISHED] == 0:
+    if (
+        problem.part in (EVERYTHING, AFTER)
+        and chain.reduction != BY_SEQUENCE
+        and arguments[AT_UNFINISHED] == 0
+    ):
         finish(chain, value, moves, first, last)
-
-
-@compiled
-def problem_of(arguments):
-    """The arguments by their names."""
-    a = arguments
-    return Problem(
-        a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10], a[11], a[12], a[13], a[14], a[15],
-        a[16], a[17], a[18], a[19], a[20], a[21],
-    )  # fmt: skip

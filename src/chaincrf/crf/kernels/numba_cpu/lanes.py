@@ -10,7 +10,6 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from llvmlite import binding, ir
 from numba import types
 from numba.extending import intrinsic, models, overload, register_model
@@ -21,6 +20,7 @@ __all__ = [
     "WIDTH",
     "all_of",
     "any_of",
+    "count_of",
     "exp",
     "exp_for",
     "exp_single",
@@ -148,10 +148,20 @@ def _bits(builder: Any, value: Any) -> Any:
 
 
 _all = ir.IntType(WIDTH)((1 << WIDTH) - 1)
-any_of = _unary(lambda builder, a: builder.icmp_unsigned("!=", _bits(builder, a), _all.type(0)), types.boolean, mask)
+any_of = _unary(
+    lambda builder, a: builder.icmp_unsigned("!=", _bits(builder, a), _all.type(0)), types.boolean, mask
+)
 """Whether a condition holds in any lane."""
 all_of = _unary(lambda builder, a: builder.icmp_unsigned("==", _bits(builder, a), _all), types.boolean, mask)
 """Whether a condition holds in every lane."""
+
+
+def _emit_count(builder: Any, a: Any) -> Any:
+    return builder.ctpop(builder.zext(_bits(builder, a), _INTEGER))
+
+
+count_of = _unary(_emit_count, types.int64, mask)
+"""In how many lanes a condition holds."""
 
 
 def _emit_first(builder: Any, a: Any) -> Any:
@@ -307,7 +317,7 @@ _LN2_HIGH, _LN2_LOW = 0.6931471803691238, 1.9082149292705877e-10  # the high par
 
 @compiled
 def _remainder(x):
-    """n and r of x = n ln 2 + r, n as the bits of a number that was rounded."""
+    """N and r of x = n ln 2 + r, n as the bits of a number that was rounded."""
     rounded = x * splat(_LOG2_E) + splat(_MAGIC)
     n = rounded - splat(_MAGIC)
     return rounded, x - n * splat(_LN2_HIGH) - n * splat(_LN2_LOW)

@@ -65,8 +65,8 @@ class Problem(NamedTuple):
     which: int  # (count,) int64: the sequences to compute
     count: int
     memory: int
-    tile: int = 0
-    worker: int = 0
+    tile: int
+    worker: int
 
 
 AT_MEMORY, AT_TILE, AT_WORKER = range(len(Problem._fields) - 3, len(Problem._fields))

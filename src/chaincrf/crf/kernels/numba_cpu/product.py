@@ -1,9 +1,9 @@
 """The sum of products at the heart of every recursion, at the speed of the processor.
 
 One step of a recursion is a small matrix product: of the numbers that some sequences have for each tag with
-the moves between tags. So are the counts of moves: of all alphas with all q. As in a BLAS, a block of 4 rows by
-up to 3 registers of columns stays in registers while the sum runs. Viterbi is the same with other signs: the
-maximum of sums in place of the sum of products.
+the moves between tags. So are the counts of moves: of all alphas with all q. As in a BLAS, a block of 4 rows
+by up to 3 registers of columns stays in registers while the sum runs. Viterbi is the same with other signs:
+the maximum of sums in place of the sum of products.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class _Block:
         fused = ("contract",)  # one rounding in place of two
         return builder.fadd(total, builder.fmul(x, y, flags=fused), flags=fused)
 
-    def emit(self, builder: Any, a: Any, a_step: Any, a_row: Any, b: Any, b_step: Any, c: Any, c_row: Any, n: Any) -> None:
+    def emit(
+        self, builder: Any, a: Any, a_step: Any, a_row: Any, b: Any, b_step: Any, c: Any, c_row: Any, n: Any
+    ) -> None:
         """Write it."""
 
         def load(place: Any) -> Any:
@@ -59,12 +61,12 @@ class _Block:
             first = builder.insert_element(nothing, x, _INDEX(0))
             return builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(_INDEX, W), [0] * W))
 
-        places = {
+        cells = {
             (r, v): builder.gep(c, [builder.add(builder.mul(c_row, _INTEGER(r)), _INTEGER(v * W))])
             for r, v in self.cells
         }
         nothing = ir.Constant(_NUMBERS, [-np.inf if self.maximum else 0.0] * W)
-        first = {cell: load(place) if self.add else nothing for cell, place in places.items()}
+        first = {cell: load(place) if self.add else nothing for cell, place in cells.items()}
         offsets = {r: builder.mul(a_row, _INTEGER(r)) for r, _ in self.cells}
         before = builder.block
         head, body, end = (builder.append_basic_block() for _ in range(3))
@@ -85,7 +87,7 @@ class _Block:
         i.add_incoming(builder.add(i, _INTEGER(1)), body)
         builder.branch(head)
         builder.position_at_end(end)
-        for cell, place in places.items():
+        for cell, place in cells.items():
             builder.store(totals[cell], builder.bitcast(place, _NUMBERS.as_pointer()), align=8)
 
 
@@ -96,7 +98,9 @@ def _blocks(rows: int, **options: bool) -> Any:
         code = _Block(rows, columns, **options)
 
         @intrinsic
-        def product(_context: Any, a: Any, a_step: Any, a_row: Any, b: Any, b_step: Any, c: Any, c_row: Any, n: Any) -> Any:
+        def product(
+            _context: Any, a: Any, a_step: Any, a_row: Any, b: Any, b_step: Any, c: Any, c_row: Any, n: Any
+        ) -> Any:
             def generate(target: Any, builder: Any, _signature: Any, values: Any) -> Any:
                 code.emit(builder, *values)
                 return target.get_dummy_value()
@@ -127,7 +131,7 @@ _four_more = _blocks(4, add=True)
 
 @compiled
 def columns_at(v, width):
-    """How many registers of columns the panel has that begins at column ``v``: 3, or 2 so that none is alone."""
+    """How many registers of columns the panel at column ``v`` has: 3, or 2 so that none is left alone."""
     left = (width - v) // W
     return 2 if left == 4 else min(left, 3)
 
@@ -150,7 +154,7 @@ def panels(matrix, K, width, transpose, nothing, out):
 
 @compiled
 def multiply(rows, a, K, width, panels, c):
-    """c = a @ matrix, for at least ``rows`` rows of ``width`` numbers: for one, or a multiple of 4."""
+    """C = a @ matrix, for at least ``rows`` rows of ``width`` numbers: for one, or a multiple of 4."""
     v = 0
     while v < width:
         columns = columns_at(v, width)
@@ -158,7 +162,17 @@ def multiply(rows, a, K, width, panels, c):
         if rows == 1:
             _single(columns, a, 1, width, panel, columns * W, onward(c, v), width, K)
         for s in range(0, rows if rows > 1 else 0, 4):
-            _four(columns, onward(a, s * width), 1, width, panel, columns * W, onward(c, s * width + v), width, K)
+            _four(
+                columns,
+                onward(a, s * width),
+                1,
+                width,
+                panel,
+                columns * W,
+                onward(c, s * width + v),
+                width,
+                K,
+            )
         v += columns * W
 
 
@@ -172,7 +186,17 @@ def multiply_max(rows, a, K, width, panels, c):
         if rows == 1:
             _single_max(columns, a, 1, width, panel, columns * W, onward(c, v), width, K)
         for s in range(0, rows if rows > 1 else 0, 4):
-            _four_max(columns, onward(a, s * width), 1, width, panel, columns * W, onward(c, s * width + v), width, K)
+            _four_max(
+                columns,
+                onward(a, s * width),
+                1,
+                width,
+                panel,
+                columns * W,
+                onward(c, s * width + v),
+                width,
+                K,
+            )
         v += columns * W
 
 

@@ -1,9 +1,9 @@
 """Workers: the threads of PyTorch's own operations, since two pools would take the cores from one another.
 
-They are those of OpenMP, where PyTorch brings GNU's; elsewhere threads of Python, as kernels hold no GIL. Numba's
-own are not used: its OpenMP layer kills a forked child, its ``workqueue`` layer does not stand two threads that
-call at once. Workers take the next tile until there is none, and a tile is computed from beginning to end by one,
-alone; so no result depends on their number.
+They are those of OpenMP, where PyTorch brings GNU's; elsewhere threads of Python, as kernels hold no GIL.
+Numba's own are not used: its OpenMP layer kills a forked child, its ``workqueue`` layer does not stand two
+threads that call at once. Workers take the next tile until there is none, and a tile is computed from
+beginning to end by one, alone; so no result depends on their number.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ import torch
 
 __all__ = ["memory", "share", "workers"]
 
-ENOUGH = 150_000
-"""Multiply-adds of registers (about 50 us) below which a worker does not pay, as measured."""
+ENOUGH = 20_000
+"""Multiply-adds of registers (about 15 us) below which a worker does not pay, as measured."""
 _KEPT = 2**21
 
 

@@ -28,7 +28,7 @@ DONE, REDO, NOT_A_NUMBER, UNKNOWN_TAGS, WRONG_TAG = range(5)
 """What became of a sequence."""
 
 EVERYTHING, BEFORE, TILES, AFTER = range(4)
-"""What a kernel is to do: all, or one of the parts, of which many workers may do the second at the same time."""
+"""What a kernel is to do: all, or a part, of which many workers may do the second at the same time."""
 
 BUFFER, LONGEST_CHUNK = 2**18, 512
 """Doubles in a buffer, and the most steps in it: what stays in the cache of a core."""
@@ -74,7 +74,7 @@ def counted(mask, masked, B, T, lengths):
 
 @compiled
 def longest_first(lengths, which, count, T, begin, order):
-    """Some sequences in the order of their lengths (a counting sort, stable); ``begin`` holds T + 2 numbers."""
+    """Some sequences by their lengths (a counting sort, stable); ``begin`` has room for T + 2 numbers."""
     for n in range(T + 2):
         begin[n] = 0
     for n in range(count):
@@ -89,7 +89,7 @@ def longest_first(lengths, which, count, T, begin, order):
 
 @compiled
 def place(mask, masked, lengths, order, count, T, S, first, sequence, length, position):
-    """Put the next of ``count`` sequences into a tile, and note where the tokens that count stand in their row."""
+    """Put the next of ``count`` sequences into a tile, and note where their tokens that count stand."""
     for s in range(S):
         b = order[first + s] if first + s < count else -1
         sequence[s], length[s] = b, lengths[b] if b >= 0 else 0

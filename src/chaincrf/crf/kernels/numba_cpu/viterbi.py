@@ -20,6 +20,7 @@ from .lanes import (
     WIDTH,
     all_of,
     any_of,
+    count_of,
     first_of,
     highest,
     load,
@@ -34,7 +35,19 @@ from .lanes import (
     where,
 )
 from .product import multiply_max, panels
-from .tiles import AFTER, BEFORE, EVERYTHING, TILES, aligned, chunk_of, counted, longest_first, place, tile_of, width_of
+from .tiles import (
+    AFTER,
+    BEFORE,
+    EVERYTHING,
+    TILES,
+    aligned,
+    chunk_of,
+    counted,
+    longest_first,
+    place,
+    tile_of,
+    width_of,
+)
 
 __all__ = ["AFTER", "AT_MEMORY", "BEFORE", "TILES", "Problem", "run", "sizes"]
 
@@ -60,8 +73,8 @@ class Problem(NamedTuple):
     tags: int  # (B, T) int64, written
     value: int  # (B,), written
     memory: int  # doubles, as many as ``sizes`` says
-    tile: int = 0  # the next one; 0 at the beginning, and so that which follows
-    worker: int = 0
+    tile: int  # the next one; 0 at the beginning, and so that which follows
+    worker: int
 
 
 AT_MEMORY, AT_TILE, AT_WORKER = range(len(Problem._fields) - 3, len(Problem._fields))
@@ -92,8 +105,8 @@ class Chain(NamedTuple):
 
 
 REACH, NUMBER = range(2)
-"""Facts: max A - min A, infinite where not to be used; up to how many tokens a sequence may have (0 if start or end
-is no number, 1 if a move is none)."""
+"""Facts: max A - min A, infinite where not to be used; up to how many tokens a sequence may have (0: start or
+end is no number, 1: a move is none)."""
 
 
 class Tile(NamedTuple):
@@ -119,7 +132,9 @@ def sizes(B, T, K, by_position):
     width, S = width_of(K), tile_of(B, K)
     chunk = chunk_of(S * width, T)
     shared = 2 * width + W + 3 * B + T + 2 + (0 if by_position else 3 * K * width)
-    worker = S * (T + 3) + S * K + S + 2 * S + 2 * width + (chunk + 1) * S * width + (T // chunk + 1) * S * width
+    worker = (
+        S * (T + 3) + S * K + S + 2 * S + 2 * width + (chunk + 1) * S * width + (T // chunk + 1) * S * width
+    )
     return shared + W, worker + W
 
 
@@ -138,7 +153,8 @@ def chain_of(like, problem):
     return Chain(
         B, T, K, width, tile_of(B, K),
         pointer(problem.emissions, like), pointer(problem.transitions, like), problem.by_position != 0,
-        pointer(problem.mask, np.uint8(0)), problem.mask != 0, lengths, onward(lengths, B), onward(lengths, 2 * B + T + 2),
+        pointer(problem.mask, np.uint8(0)), problem.mask != 0,
+        lengths, onward(lengths, B), onward(lengths, 2 * B + T + 2),
         start, end, moves, columns, onto, facts,
     )  # fmt: skip
 
@@ -152,7 +168,9 @@ def tile_in(chain, address):
     checkpoints = onward(delta, (chunk + 1) * S * width)
     row = onward(checkpoints, (T // chunk + 1) * S * width)
     score = onward(row, 2 * width)
-    integers = onward(pointer(aligned(address), np.int64(0)), (chunk + 1 + T // chunk + 1) * S * width + 2 * width + 2 * S)
+    integers = onward(
+        pointer(aligned(address), np.int64(0)), (chunk + 1 + T // chunk + 1) * S * width + 2 * width + 2 * S
+    )
     path = onward(integers, S * (T + 2))
     some = onward(path, S)
     return Tile(
@@ -197,7 +215,7 @@ def begin(chain, start, end):
 
 @compiled
 def predecessors(delta, K, width, reach, some):
-    """The tags that can be the best predecessor of a tag, and how many they are."""
+    """The tags that can be the best predecessor of a tag, and how many they are; K where they are not few."""
     top = splat(-np.inf)
     for k in range(0, width, W):
         top = maximum(load(delta, k), top)
@@ -205,6 +223,11 @@ def predecessors(delta, K, width, reach, some):
     # far more than rounding could hide, so that no tie is lost
     room = splat(reach) + (size(top) + splat(reach)) * splat(1e-12)
     least = top - room
+    count = 0
+    for k in range(0, width, W):
+        count += count_of(least <= load(delta, k))
+    if count * FEW >= K:
+        return K
     count = 0
     for k in range(0, width, W):
         if any_of(least <= load(delta, k)):
@@ -245,12 +268,12 @@ def step(chain, tile, before, now):
     """out[s, j] = max_i (delta[s, i] + A[i, j]) for all sequences."""
     K, width, S = chain.K, chain.width, chain.S
     if chain.facts[REACH] < np.inf:
-        total = 0
+        few = True
         for s in range(S):
             of = onward(before, s * width)
             tile.count[s] = predecessors(of, K, width, chain.facts[REACH], onward(tile.some, s * K))
-            total += tile.count[s]
-        if total * FEW < S * K:
+            few &= tile.count[s] < K
+        if few:
             for s in range(S):
                 at = s * width
                 over_some(chain, onward(before, at), onward(tile.some, s * K), tile.count[s], onward(now, at))
@@ -288,7 +311,7 @@ def forward(chain, tile, n0, n1):
     zero = splat(0.0)
     for k in range(W):
         tile.row[k] = 1.0 if width - W + k < K else 0.0
-    real = zero < load(tile.row, 0)
+    real, every = zero < load(tile.row, 0), zero < splat(1.0)
     for n in range(n0, n1):
         now = onward(tile.delta, (n - n0 + 1) * S * width)
         before = onward(tile.delta, (n - n0) * S * width)
@@ -305,7 +328,7 @@ def forward(chain, tile, n0, n1):
                 continue
             token = (tile.sequence[s] * T + tile.position[s * T + n]) * K
             x = onward(chain.emissions, token)
-            fine = zero <= zero
+            fine = every
             at = s * width
             for k in range(0, width - W, W):
                 u = load(x, k)
@@ -414,7 +437,9 @@ def solve(chain, tile, number, tags, value):
 def run(arguments, like):
     """Solve a ``Problem``, or a part of it: BEFORE by one, then TILES by any number at the same time."""
     a = arguments
-    problem = Problem(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10], a[11], a[12], a[13], a[14])
+    problem = Problem(
+        a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10], a[11], a[12], a[13], a[14]
+    )
     chain = chain_of(like, problem)
     if problem.part in (EVERYTHING, BEFORE):
         begin(chain, pointer(problem.start, like), pointer(problem.end, like))
