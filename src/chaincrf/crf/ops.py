@@ -88,7 +88,7 @@ def negative_log_likelihood(
 
 
 def units(emissions: Tensor, mask: Tensor | None, reduction: Reduction) -> int | Tensor:
-    """What a sum over a batch is divided by: 1, its sequences that have a token, or its tokens; at least 1."""
+    """What a sum over a batch is divided by: 1, the sequences with a token, or the tokens; at least 1."""
     if reduction == "sum":
         return 1
     tokens = reduction == "token_mean"
