@@ -3,8 +3,9 @@
 from .bilstm import BiLSTM
 from .chars import CharCNN
 from .crf import CRF
+from .dropout import LockedDropout
 from .embeddings import WordEmbedding
 from .softmax import Softmax
 from .tagger import BiLSTMTagger
 
-__all__ = ["CRF", "BiLSTM", "BiLSTMTagger", "CharCNN", "Softmax", "WordEmbedding"]
+__all__ = ["CRF", "BiLSTM", "BiLSTMTagger", "CharCNN", "LockedDropout", "Softmax", "WordEmbedding"]

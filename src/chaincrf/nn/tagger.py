@@ -14,6 +14,7 @@ from ..labels.constraints import Constraints
 from .bilstm import BiLSTM
 from .chars import CharCNN
 from .crf import CRF
+from .dropout import LockedDropout
 from .embeddings import WordEmbedding
 from .softmax import Softmax
 
@@ -36,6 +37,9 @@ class BiLSTMTagger(nn.Module):
         hidden: size of the LSTM's state in each direction.
         layers: number of BiLSTM layers.
         dropout: on characters, on the BiLSTM's input and on its output.
+        dropout_mask: on the BiLSTM's input and output, what is dropped is drawn for each ``"token"`` or once
+            for a ``"sentence"`` (:class:`LockedDropout`).
+        recurrent_dropout: on the BiLSTM's recurrent weights, see :class:`BiLSTM`.
         word_dropout: while training, the probability of replacing a word by the unknown one.
         head: ``"crf"`` or ``"softmax"``.
         constraints: the moves that are allowed, from :func:`chaincrf.labels.constraints_from_tags`.
@@ -58,6 +62,8 @@ class BiLSTMTagger(nn.Module):
         hidden: int = 100,
         layers: int = 1,
         dropout: float = 0.5,
+        dropout_mask: Literal["token", "sentence"] = "token",
+        recurrent_dropout: float = 0.0,
         word_dropout: float = 0.0,
         head: Literal["crf", "softmax"] = "crf",
         constraints: Constraints | None = None,
@@ -68,9 +74,12 @@ class BiLSTMTagger(nn.Module):
         self.chars = (
             CharCNN(num_chars, dim=char_dim, filters=char_filters, dropout=dropout) if num_chars else None
         )
-        self.dropout = nn.Dropout(dropout)
+        locked = dropout_mask == "sentence"
+        self.dropout = LockedDropout(dropout) if locked else nn.Dropout(dropout)
         size = word_dim + (char_filters if num_chars else 0)
-        self.encoder = BiLSTM(size, hidden, layers=layers, dropout=dropout)
+        self.encoder = BiLSTM(
+            size, hidden, layers=layers, dropout=dropout, locked=locked, recurrent_dropout=recurrent_dropout
+        )
         self.projection = nn.Linear(self.encoder.output_size, num_tags)
         if head == "crf":
             self.head: CRF | Softmax = CRF(num_tags, constraints, constrain=constrain)

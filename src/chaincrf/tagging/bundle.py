@@ -47,6 +47,8 @@ class Architecture(_Record):
     hidden: int = Field(ge=1, le=8192)
     layers: int = Field(ge=1, le=8)
     dropout: float = Field(ge=0, lt=1)
+    dropout_mask: Literal["token", "sentence"] = "token"
+    recurrent_dropout: float = Field(default=0, ge=0, lt=1)
     word_dropout: float = Field(ge=0, lt=1)
     head: Literal["crf", "softmax"]
     constrain: Literal["always", "decode"]

@@ -48,6 +48,14 @@ class Recipe(BaseModel):
     dropout: float = Field(
         default=0.5, ge=0, lt=1, description="dropout on characters, on the BiLSTM's input and output"
     )
+    dropout_mask: Literal["token", "sentence"] = Field(
+        default="token",
+        description="what is dropped of the BiLSTM's input and output is drawn for each token, or once for a "
+        "sentence (locked, variational dropout)",
+    )
+    recurrent_dropout: float = Field(
+        default=0, ge=0, lt=1, description="share of the LSTM's recurrent weights dropped for a batch"
+    )
     word_dropout: float = Field(
         default=0.05,
         ge=0,

@@ -125,6 +125,8 @@ def build_model(prepared: Prepared, recipe: Recipe) -> Bundle:
             hidden=recipe.hidden,
             layers=recipe.layers,
             dropout=recipe.dropout,
+            dropout_mask=recipe.dropout_mask,
+            recurrent_dropout=recipe.recurrent_dropout,
             word_dropout=recipe.word_dropout,
             head=recipe.head,
             constrain="decode" if recipe.constrain == "decode" else "always",
