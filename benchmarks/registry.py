@@ -132,6 +132,26 @@ def encoder(data: Path | None) -> Iterator[Row]:
 
 
 @benchmark
+def vectors(data: Path | None) -> Iterator[Row]:
+    """400,000 word vectors of 100 numbers: read from text, converted, and opened again."""
+    import numpy as np
+
+    from chaincrf.data.vectors import convert_vectors, load_vectors
+
+    del data
+    numbers = np.random.default_rng(0).normal(size=100)
+    with tempfile.TemporaryDirectory() as folder:
+        text, table = Path(folder) / "v.txt", Path(folder) / "v.safetensors"
+        line = " ".join(f"{number:.5f}" for number in numbers)
+        text.write_text("".join(f"word{i} {line}\n" for i in range(400_000)))
+        start = time.perf_counter()
+        convert_vectors(text, table)
+        seconds = time.perf_counter() - start
+        opened = milliseconds({"open": lambda: load_vectors(table).row("Word399999")}, rounds=5)["open"]
+        yield {"words": 400_000, "D": 100, "convert text, s": round(seconds, 1), "open converted, ms": opened}
+
+
+@benchmark
 def tag(data: Path | None) -> Iterator[Row]:
     """Tagging speed from raw text, an untrained model of the default size, at three batch sizes."""
     from chaincrf.data import get_corpus, read_corpus

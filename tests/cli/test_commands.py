@@ -67,7 +67,7 @@ def folder(tmp_path_factory):
 
 def test_version_and_help():
     assert run("--version")[0] == f"chaincrf {__version__}\n"
-    for command in ("train", "eval", "tag", "compare", "corpus list", "corpus export"):
+    for command in ("train", "eval", "tag", "compare", "corpus list", "corpus export", "vectors convert"):
         text = run(*command.split(), "--help")[0]
         assert f"chaincrf {command}" in " ".join(text.split()), "an example"
     assert "Commands" in run("--help")[0]
@@ -296,3 +296,15 @@ def test_interrupting_a_comparison_reports_the_seeds_that_are_done(folder, tmp_p
     assert "interrupted: the report covers" in err
     assert "the report:" in out
     assert json.loads((tmp_path / "r" / "report.json").read_text())["seeds"][0] == 1
+
+
+def test_vectors_are_converted_and_put_side_by_side(folder, tmp_path):
+    (tmp_path / "a.txt").write_text("oslo 1 2\nparis 3 4\n")
+    out, _ = run("vectors", "convert", tmp_path / "a.txt", tmp_path / "a.safetensors")
+    assert "2 words, 2 numbers each" in out
+    toy = folder / "toy.tsv"
+    both = ("--vectors", tmp_path / "a.safetensors", "--vectors", tmp_path / "a.txt")
+    run("train", "--train", toy, "--dev", toy, "--out", tmp_path / "m", *SMALL[2:], *both, "--epochs", 1)
+    assert json.loads((tmp_path / "m" / "config.json").read_text())["architecture"]["word_dim"] == 4
+    _, err = run("vectors", "convert", tmp_path / "a.txt", tmp_path / "a.safetensors", status=1)
+    assert "expected no file here" in err

@@ -88,3 +88,23 @@ def test_spans_that_a_scheme_cannot_write(tmp_path):
     (tmp_path / "t.tsv").write_text("a\tO\n\nb\tB-X\nc\tB-X\n")
     with pytest.raises(DataError, match=r"t.tsv: sentence 2: .*IO"):
         in_scheme(read_corpus(tmp_path / "t.tsv", scheme="BIO"), "IO")
+
+
+def test_tables_side_by_side(tmp_path):
+    (tmp_path / "a.txt").write_text("she 1 2\nOslo 3 4\nzebra 5 6\n")
+    (tmp_path / "b.vec").write_text("2 1\nShe 7\nyak 8\n")
+    corpus = toy(tmp_path)
+    recipe = Recipe(vectors=[str(tmp_path / "a.txt"), str(tmp_path / "b.vec")])
+    bundle = build_model(prepare(corpus, corpus, recipe), recipe)
+    table, vocabulary = bundle.model.words.eval(), bundle.vocabulary
+    assert bundle.config.architecture.word_dim == 3
+
+    def vector(word):
+        return table(torch.tensor([[vocabulary.word(word)]]))[0, 0].tolist()
+
+    assert vector("She") == [1, 2, 7]
+    assert vector("Oslo") == [3, 4, 0]
+    assert [vector("zebra"), vector("yak")] == [[5, 6, 0], [0, 0, 8]]
+    assert vocabulary.word("Oslo") < vocabulary.num_trained <= vocabulary.word("zebra")
+    few = prepare(corpus, corpus, recipe.model_copy(update={"pretrained_words": 0})).vocabulary
+    assert len(few.words) == few.num_trained

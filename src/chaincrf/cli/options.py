@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
@@ -48,7 +48,7 @@ def configured(model: type[BaseModel], **panels: type[BaseModel]) -> Callable[[C
         def command(**values: Any) -> None:
             path = values.pop("config")
             rest = {parameter.name: values.pop(parameter.name) for parameter in own}
-            given = {name: value for name, value in values.items() if value is not None}
+            given = {name: value for name, value in values.items() if value is not None and value != []}
             function(load_config(model, path, given), **rest)
 
         command.__signature__ = inspect.Signature([*own, *fields, file])  # type: ignore[attr-defined]
@@ -68,9 +68,11 @@ def _option(model: type[BaseModel], name: str, panels: dict[str, type[BaseModel]
         show_default=default or False,
         rich_help_panel=panel.replace("_", " ") if panel else None,
     )
+    lists = [part for part in get_args(field.annotation) if get_origin(part) is list]
+    annotation = lists[0] if lists else field.annotation  # one or several: an option to be said again
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
         default=None,
-        annotation=Annotated[field.annotation | None, option],  # type: ignore[operator]
+        annotation=Annotated[annotation | None, option],  # type: ignore[operator]
     )

@@ -31,10 +31,18 @@ class Recipe(BaseModel):
         description="where the scheme's forbidden moves are excluded: in training and decoding, in decoding "
         "alone, or nowhere; for a softmax 'always' is 'decode', as it scores tags one by one; NER only",
     )
-    vectors: str = Field(
+    vectors: str | list[str] = Field(
         default="builtin",
-        description="pretrained word vectors: 'builtin' (23,000 English words of GloVe), 'none', or a "
-        "safetensors file with a words.txt beside it",
+        description="pretrained word vectors: 'builtin' (23,000 English words of GloVe), 'none', or a file: "
+        "safetensors ('chaincrf vectors convert' makes one), text of GloVe, word2vec or fastText, or .bin of "
+        "word2vec; several are put side by side",
+    )
+    pretrained_words: int = Field(
+        default=1_000_000,
+        ge=0,
+        le=50_000_000,
+        description="words of the pretrained vectors that training never sees and the model knows all the "
+        "same, at most so many, the first ones",
     )
     word_dim: int = Field(
         default=100, ge=1, le=4096, description="size of word vectors, if none are pretrained"
@@ -92,6 +100,15 @@ class Recipe(BaseModel):
             return get_scheme(name).name
         except LabelError as error:
             raise ValueError(str(error)) from None
+
+    @field_validator("vectors")
+    @classmethod
+    def _one_or_several(cls, vectors: str | list[str]) -> str | list[str]:
+        if isinstance(vectors, str):
+            return vectors
+        if not vectors or (len(vectors) > 1 and "none" in vectors):
+            raise ValueError("expected tables, or 'none' alone")
+        return vectors if len(vectors) > 1 else vectors[0]
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
