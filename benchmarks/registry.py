@@ -97,7 +97,7 @@ def pos(data: Path | None) -> Iterator[Row]:
 
 @benchmark
 def encoder(data: Path | None) -> Iterator[Row]:
-    """The BiLSTM on padded batches against PyTorch's packed one: a training step, sentences of 80 to 100 %."""
+    """The BiLSTM on padded batches against PyTorch's packed one: a training step, lengths of 80 to 100 %."""
     import torch
     from torch import nn
 

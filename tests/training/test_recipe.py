@@ -31,3 +31,8 @@ def test_one_table_or_several():
     for wrong in ([], ["none", "builtin"]):
         with pytest.raises(ValidationError, match="expected tables, or 'none' alone"):
             Recipe(vectors=wrong)
+
+
+def test_a_character_bilstm_has_two_halves():
+    with pytest.raises(ValidationError, match="expected an even number, got 31"):
+        Recipe(char_encoder="lstm", char_filters=31)

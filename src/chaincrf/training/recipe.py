@@ -47,9 +47,19 @@ class Recipe(BaseModel):
     word_dim: int = Field(
         default=100, ge=1, le=4096, description="size of word vectors, if none are pretrained"
     )
+    char_encoder: Literal["cnn", "lstm"] = Field(
+        default="cnn", description="how characters make a word's vector: a CNN, or a BiLSTM, which is slower"
+    )
     char_dim: int = Field(default=30, ge=1, le=1024, description="size of character vectors")
     char_filters: int = Field(
-        default=30, ge=0, le=4096, description="filters of the character CNN; 0 for none"
+        default=30,
+        ge=0,
+        le=4096,
+        description="size of the vector that characters make: filters of the CNN, states of the BiLSTM (of "
+        "both directions together); 0 for none",
+    )
+    shape_dim: int = Field(
+        default=0, ge=0, le=1024, description="size of the vector of a word's shape (casing, digits); 0: none"
     )
     hidden: int = Field(default=100, ge=1, le=8192, description="LSTM state of one direction")
     layers: int = Field(default=1, ge=1, le=8, description="BiLSTM layers")
@@ -62,7 +72,7 @@ class Recipe(BaseModel):
         "sentence (locked, variational dropout)",
     )
     recurrent_dropout: float = Field(
-        default=0, ge=0, lt=1, description="share of the LSTM's recurrent weights dropped for a batch"
+        default=0.0, ge=0, lt=1, description="share of the LSTM's recurrent weights dropped for a batch"
     )
     word_dropout: float = Field(
         default=0.05,
@@ -112,6 +122,8 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
+        if self.char_encoder == "lstm" and self.char_filters % 2:
+            raise ValueError(f"char_filters of a BiLSTM: expected an even number, got {self.char_filters}")
         if self.precision == "16-mixed" and self.device == "cpu":
             raise ValueError("precision 16-mixed needs a GPU; on the CPU take bf16-mixed or 32-true")
         return self

@@ -14,6 +14,7 @@ from ..data.batching import EncodedSentences, encode
 from ..data.corpora import builtin_vectors
 from ..data.corpus import Corpus
 from ..data.sentence import Sentence
+from ..data.shapes import SHAPES
 from ..data.vectors import WordVectors, load_vectors
 from ..data.vocabulary import Vocabulary
 from ..errors import DataError, LabelError
@@ -127,6 +128,9 @@ def build_model(prepared: Prepared, recipe: Recipe) -> Bundle:
             word_dim=prepared.vectors[1].shape[1] if prepared.vectors else recipe.word_dim,
             char_dim=recipe.char_dim,
             char_filters=recipe.char_filters,
+            char_encoder=recipe.char_encoder,
+            num_shapes=len(SHAPES) if recipe.shape_dim else 0,
+            shape_dim=recipe.shape_dim,
             hidden=recipe.hidden,
             layers=recipe.layers,
             dropout=recipe.dropout,
