@@ -6,12 +6,13 @@ import functools
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from ..training.recipe import Recipe
 from .config import load_config
 
 __all__ = ["configured"]
@@ -44,6 +45,15 @@ def configured(model: type[BaseModel], **panels: type[BaseModel]) -> Callable[[C
             ],
         )
 
+        extra = [file]
+        if issubclass(model, Recipe):
+            annotation = Annotated[
+                Literal["ner", "pos", "chunk"] | None,
+                typer.Option(help="the recipe that fills what is not said; 'chaincrf recipe show' prints it"),
+            ]
+            kind = inspect.Parameter.KEYWORD_ONLY
+            extra.append(inspect.Parameter("recipe", kind, default=None, annotation=annotation))
+
         @functools.wraps(function)
         def command(**values: Any) -> None:
             path = values.pop("config")
@@ -51,8 +61,8 @@ def configured(model: type[BaseModel], **panels: type[BaseModel]) -> Callable[[C
             given = {name: value for name, value in values.items() if value is not None and value != []}
             function(load_config(model, path, given), **rest)
 
-        command.__signature__ = inspect.Signature([*own, *fields, file])  # type: ignore[attr-defined]
-        command.__annotations__ = {p.name: p.annotation for p in (*own, *fields, file)}
+        command.__signature__ = inspect.Signature([*own, *fields, *extra])  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in (*own, *fields, *extra)}
         return command
 
     return decorate

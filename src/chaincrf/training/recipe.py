@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ..errors import LabelError
 from ..labels import get_scheme
 
-__all__ = ["Recipe"]
+__all__ = ["RECIPES", "NamedRecipe", "Recipe"]
+
+
+class NamedRecipe(NamedTuple):
+    """What measured best for a task, where it is not the default; the version counts its changes."""
+
+    version: int
+    values: Mapping[str, Any]
+
+
+RECIPES: dict[str, NamedRecipe] = {
+    "ner": NamedRecipe(1, {}),  # the defaults are those of named entities
+    "pos": NamedRecipe(1, {}),
+    "chunk": NamedRecipe(1, {}),
+}
+"""The recipes by name. Those of a task (ner, pos) fill what a :class:`Recipe` of it leaves open."""
 
 
 class Recipe(BaseModel):
@@ -102,6 +118,12 @@ class Recipe(BaseModel):
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(
         default="32-true", description="arithmetic of the encoder; the CRF itself stays in 32 bits"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_its_task(cls, values: Any) -> Any:
+        task = values.get("task") if isinstance(values, dict) else None
+        return dict(RECIPES[task].values) | values if isinstance(task, str) and task in RECIPES else values
 
     @field_validator("scheme")
     @classmethod
