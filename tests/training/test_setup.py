@@ -1,5 +1,6 @@
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from chaincrf.data import read_corpus
 from chaincrf.errors import DataError
@@ -108,3 +109,12 @@ def test_tables_side_by_side(tmp_path):
     assert vocabulary.word("Oslo") < vocabulary.num_trained <= vocabulary.word("zebra")
     few = prepare(corpus, corpus, recipe.model_copy(update={"pretrained_words": 0})).vocabulary
     assert len(few.words) == few.num_trained
+
+
+@pytest.mark.parametrize("number", [1e6, float("nan")])
+def test_numbers_that_half_precision_cannot_hold(tmp_path, number):
+    save_file({"vectors": torch.tensor([[0.5], [number]])}, tmp_path / "v.safetensors")
+    (tmp_path / "words.txt").write_text("she\nzebra\n")
+    corpus = toy(tmp_path)
+    with pytest.raises(DataError, match="expected numbers that half precision can hold"):
+        prepare(corpus, corpus, Recipe(vectors=str(tmp_path / "v.safetensors")))

@@ -33,9 +33,7 @@ def convert(
     limit: Annotated[
         int | None, typer.Option(min=1, help="keep so many words, the first ones; all by default")
     ] = None,
-    dtype: Annotated[
-        Literal["float16", "float32"], typer.Option(help="the precision to keep")
-    ] = "float16",
+    dtype: Annotated[Literal["float16", "float32"], typer.Option(help="the precision to keep")] = "float16",
     overwrite: Annotated[bool, typer.Option(help="replace a file that is there")] = False,
 ) -> None:
     """Make a file of word vectors that opens at once, for `chaincrf train --vectors OUT`.

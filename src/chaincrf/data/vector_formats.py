@@ -35,14 +35,14 @@ class _Table:
     def __init__(self, path: Path, dim: int, limit: int | None, dtype: type[np.floating]) -> None:
         self.path, self.dim = path, dim
         self.words: dict[str, None] = {}
-        self._limit = MAX_WORDS if limit is None else min(limit, MAX_WORDS)
+        self._limit = limit
         self._largest = float(np.finfo(dtype).max)
         self._dtype = dtype
         self._blocks: list[np.ndarray] = []
 
     @property
     def full(self) -> bool:
-        return len(self.words) >= self._limit
+        return len(self.words) == self._limit
 
     def add(self, word: str, row: np.ndarray, place: dict[str, int], name: str = "") -> None:
         """Append a row; ``place`` and ``name`` say for messages where it was."""
@@ -55,6 +55,8 @@ class _Table:
             raise DataError(name + problem, path=self.path, **place)
         if word in self.words:
             return
+        if len(self.words) == MAX_WORDS:
+            raise DataError(f"expected at most {MAX_WORDS:,} words, found more", path=self.path, **place)
         number = len(self.words) % _BLOCK
         if number == 0:
             self._blocks.append(np.empty((_BLOCK, self.dim), self._dtype))
@@ -86,8 +88,10 @@ def read_text(
     """
     with open_lines(path, head=1) as lines:
         first = next(iter(lines.head), None)
-        if first is None or first.problem:
-            raise (first and first.problem) or DataError("expected word vectors, found nothing", path=path)
+        if first is None:
+            raise DataError("expected word vectors, found nothing", path=path)
+        if first.problem:
+            raise first.problem
         said, dim = _header(path, first.text, line=1) or (None, first.text.rstrip(" ").count(" "))
         if not 1 <= dim <= MAX_DIM:
             problem = f"expected a word and 1 to {MAX_DIM:,} numbers, separated by blanks, found {dim}"

@@ -64,7 +64,7 @@ def load_vectors(path: Path, words_path: Path | None = None, *, limit: int | Non
     """
     if path.suffix == ".safetensors":
         return _open_table(path, words_path or path.with_name("words.txt"))
-    binary = ".bin" in path.suffixes[-2:]
+    binary = path.name.removesuffix(".gz").endswith(".bin")
     words, vectors = (read_binary if binary else read_text)(path, limit=limit)
     return WordVectors(words, torch.from_numpy(vectors))
 

@@ -84,8 +84,8 @@ class BiLSTM(nn.Module):
         if not self.training or not self.recurrent_dropout:
             return lstm(inputs)[0]
         zeros = inputs.new_zeros(1, len(inputs), lstm.hidden_size)
-        recurrent = F.dropout(lstm.weight_hh_l0, self.recurrent_dropout)
-        weights = (lstm.weight_ih_l0, recurrent, lstm.bias_ih_l0, lstm.bias_hh_l0)
+        weight, recurrent, *biases = lstm.all_weights[0]
+        weights = (weight, F.dropout(recurrent, self.recurrent_dropout), *biases)
         return torch.lstm(inputs, (zeros, zeros), weights, True, 1, 0.0, True, False, True)[0]
 
 
