@@ -96,6 +96,62 @@ def pos(data: Path | None) -> Iterator[Row]:
 
 
 @benchmark
+def encoder(data: Path | None) -> Iterator[Row]:
+    """The BiLSTM on padded batches against PyTorch's packed one: a training step, lengths of 80 to 100 %."""
+    import torch
+    from torch import nn
+
+    from chaincrf.nn import BiLSTM
+
+    del data
+    for B, T, D, H in ((10, 15, 130, 200), (16, 25, 130, 100), (32, 25, 150, 100), (32, 40, 130, 256)):
+        torch.manual_seed(0)
+        lengths = torch.randint(4 * T // 5, T + 1, (B,))
+        mask = torch.arange(int(lengths.max())) < lengths[:, None]
+        inputs = torch.randn(*mask.shape, D, requires_grad=True)
+        ours, dropped = BiLSTM(D, H), BiLSTM(D, H, recurrent_dropout=0.2)
+        theirs = nn.LSTM(D, H, batch_first=True, bidirectional=True)
+
+        def packed() -> None:
+            given = nn.utils.rnn.pack_padded_sequence(inputs, lengths, True, False)  # noqa: B023
+            states, _ = nn.utils.rnn.pad_packed_sequence(theirs(given)[0], True)  # noqa: B023
+            states.sum().backward()
+
+        def padded(module: nn.Module) -> None:
+            (module(inputs, mask) * mask[..., None]).sum().backward()  # noqa: B023
+
+        times = milliseconds(
+            {
+                "padded": lambda: padded(ours),  # noqa: B023
+                "padded, recurrent dropout": lambda: padded(dropped),  # noqa: B023
+                "packed": packed,
+            }
+        )
+        shape = {"B": B, "T": T, "D": D, "H": H}
+        yield shape | times | {"packed / padded": round(times["packed"] / times["padded"], 2)}
+
+
+@benchmark
+def vectors(data: Path | None) -> Iterator[Row]:
+    """400,000 word vectors of 100 numbers: read from text, converted, and opened again."""
+    import numpy as np
+
+    from chaincrf.data.vectors import convert_vectors, load_vectors
+
+    del data
+    numbers = np.random.default_rng(0).normal(size=100)
+    with tempfile.TemporaryDirectory() as folder:
+        text, table = Path(folder) / "v.txt", Path(folder) / "v.safetensors"
+        line = " ".join(f"{number:.5f}" for number in numbers)
+        text.write_text("".join(f"word{i} {line}\n" for i in range(400_000)))
+        start = time.perf_counter()
+        convert_vectors(text, table)
+        seconds = time.perf_counter() - start
+        opened = milliseconds({"open": lambda: load_vectors(table).row("Word399999")}, rounds=5)["open"]
+        yield {"words": 400_000, "D": 100, "convert text, s": round(seconds, 1), "open converted, ms": opened}
+
+
+@benchmark
 def tag(data: Path | None) -> Iterator[Row]:
     """Tagging speed from raw text, an untrained model of the default size, at three batch sizes."""
     from chaincrf.data import get_corpus, read_corpus

@@ -67,7 +67,8 @@ def folder(tmp_path_factory):
 
 def test_version_and_help():
     assert run("--version")[0] == f"chaincrf {__version__}\n"
-    for command in ("train", "eval", "tag", "compare", "corpus list", "corpus export"):
+    commands = ("train", "eval", "tag", "compare")
+    for command in (*commands, "corpus list", "corpus export", "vectors convert", "recipe show"):
         text = run(*command.split(), "--help")[0]
         assert f"chaincrf {command}" in " ".join(text.split()), "an example"
     assert "Commands" in run("--help")[0]
@@ -296,3 +297,28 @@ def test_interrupting_a_comparison_reports_the_seeds_that_are_done(folder, tmp_p
     assert "interrupted: the report covers" in err
     assert "the report:" in out
     assert json.loads((tmp_path / "r" / "report.json").read_text())["seeds"][0] == 1
+
+
+def test_vectors_are_converted_and_put_side_by_side(folder, tmp_path):
+    (tmp_path / "a.txt").write_text("oslo 1 2\nparis 3 4\n")
+    out, _ = run("vectors", "convert", tmp_path / "a.txt", tmp_path / "a.safetensors")
+    assert "2 words, 2 numbers each" in out
+    toy = folder / "toy.tsv"
+    both = ("--vectors", tmp_path / "a.safetensors", "--vectors", tmp_path / "a.txt")
+    run("train", "--train", toy, "--dev", toy, "--out", tmp_path / "m", *SMALL[2:], *both, "--epochs", 1)
+    assert json.loads((tmp_path / "m" / "config.json").read_text())["architecture"]["word_dim"] == 4
+    _, err = run("vectors", "convert", tmp_path / "a.txt", tmp_path / "a.safetensors", status=1)
+    assert "expected no file here" in err
+
+
+def test_a_recipe_is_shown_and_overridden(folder, tmp_path):
+    text, _ = run("recipe", "show", "chunk")
+    (tmp_path / "r.toml").write_text(text.replace("word_dim = 100", "word_dim = 7"))
+    toy = folder / "toy.tsv"
+    data = ("--train", toy, "--dev", toy, "--out", tmp_path / "m", "--vectors", "none", "--epochs", 1)
+    run("train", *data, "--config", tmp_path / "r.toml", "--recipe", "ner", "--hidden", 9)
+    recipe = json.loads((tmp_path / "m" / "config.json").read_text())["training"]["recipe"]
+    assert (recipe["word_dim"], recipe["hidden"], recipe["epochs"]) == (7, 9, 1)
+    (tmp_path / "r.toml").write_text('recipe = "srl"\n')
+    _, err = run("train", *data, "--config", tmp_path / "r.toml", status=2)
+    assert "recipe: expected one of ner, pos, chunk, got 'srl'" in err

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from chaincrf.data import Sentence, Vocabulary
 from chaincrf.data.batching import MAX_CHARS, encode
+from chaincrf.data.shapes import word_shape
 from chaincrf.errors import DataError
 
 words = st.lists(st.text("abcX1é", min_size=1, max_size=9), max_size=12)
@@ -34,6 +35,7 @@ def test_batches_hold_every_token_once(token_lists, batch_size, seed):
             for position, token in enumerate(tokens):
                 spelling = batch.chars[batch.types[row, position]]
                 assert spelling[spelling > 0].tolist() == [vocabulary.char(char) for char in token]
+                assert batch.shapes[batch.types[row, position]] == word_shape(token)
     assert sorted(seen) == [i for i, tokens in enumerate(token_lists) if tokens]
     assert data.num_tokens == sum(map(len, token_lists))
 

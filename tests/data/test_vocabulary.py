@@ -71,3 +71,14 @@ def test_a_token_that_looks_reserved_is_a_word():
     vocabulary = Vocabulary.build([Sentence(("<unknown>", "<padding>", "x"))], ["O"])
     assert len({vocabulary.word(token) for token in ("<unknown>", "<padding>", "x", "y")}) == 4
     assert Vocabulary.from_json(json.loads(json.dumps(vocabulary.to_json()))) == vocabulary
+
+
+def test_training_counts_the_form_that_the_table_has():
+    """So the row that a training word is looked up in is one that training changes."""
+    vocabulary = Vocabulary.build(SENTENCES, ["O"], pretrained=["Dog", "1987", "cat", "Rome", "Oslo"])
+    for sentence in SENTENCES:
+        assert all(UNKNOWN < vocabulary.word(token) < vocabulary.num_trained for token in sentence.tokens)
+    assert vocabulary.words[vocabulary.word("1987")] == "1987"
+    assert vocabulary.word("Rome") >= vocabulary.num_trained
+    fewer = Vocabulary.build(SENTENCES, ["O"], pretrained=["Dog", "Rome", "Oslo"], max_pretrained=1)
+    assert fewer.words[fewer.num_trained :] == ("Rome",)

@@ -32,3 +32,15 @@ def test_word_dropout_only_in_training_and_never_on_padding():
     assert (table(words)[:, 9] == 0).all()
     table.eval()
     assert (table(words)[:, :9] == table.weight[3]).all()
+
+
+def test_word_dropout_trains_the_unknown_word_in_the_place_of_others():
+    torch.manual_seed(0)
+    table = WordEmbedding(5, 2, word_dropout=0.25)
+    words = torch.full((100, 10), 3)
+    table(words).sum().backward()
+    touched = table.weight.grad[:, 0] / words.numel()
+    assert touched.tolist() == pytest.approx([0, 0.25, 0, 0.75, 0], abs=0.05)
+    table = WordEmbedding(5, 2)
+    table(words).sum().backward()
+    assert (table.weight.grad[1] == 0).all()

@@ -32,13 +32,15 @@ def batch():
     chars = torch.randint(1, 9, (4, 5), generator=generator)
     types = torch.randint(0, 4, (3, 6), generator=generator)
     tags = torch.randint(0, 5, (3, 6), generator=generator).masked_fill(~mask, -100)
-    return {"words": words, "mask": mask, "chars": chars, "types": types}, tags
+    shapes = torch.tensor([0, 3, 3, 6])
+    return {"words": words, "mask": mask, "chars": chars, "shapes": shapes, "types": types}, tags
 
 
+@pytest.mark.parametrize("options", [{}, {"char_encoder": "lstm", "num_shapes": 7, "shape_dim": 2}])
 @pytest.mark.parametrize("head", ["crf", "softmax"])
-def test_loss_and_decoding(head, batch):
+def test_loss_and_decoding(head, options, batch):
     inputs, tags = batch
-    model = small(head)
+    model = small(head, **options)
     loss = model(tags=tags, **inputs)
     assert loss.shape == ()
     assert loss.item() > 0
@@ -76,7 +78,7 @@ def test_words_alone(batch):
     inputs, _ = batch
     model = small(num_chars=0).eval()
     assert torch.equal(model(**inputs), model(inputs["words"], inputs["mask"]))
-    with pytest.raises(ArgumentError, match="reads characters"):
+    with pytest.raises(ArgumentError, match="reads chars"):
         small()(inputs["words"], inputs["mask"])
 
 
@@ -84,3 +86,14 @@ def test_words_alone(batch):
 def test_unknown_head():
     with pytest.raises(ArgumentError, match="expected 'crf' or 'softmax', got 'hmm'"):
         small("hmm")
+
+
+def test_shapes_tell_words_apart(batch):
+    inputs, _ = batch
+    model = small(num_shapes=7, shape_dim=3, num_chars=0).eval()
+    other = inputs | {"shapes": torch.tensor([1, 3, 3, 6])}
+    changed = (model(**inputs) != model(**other)).any(dim=2)
+    assert (changed & inputs["mask"]).any()
+    assert not changed[~(inputs["types"] == 0).any(dim=1)].any()
+    with pytest.raises(ArgumentError, match="reads shapes"):
+        model(inputs["words"], inputs["mask"])

@@ -161,3 +161,33 @@ def test_a_weight_of_another_shape(folder):
     save_file(state, folder / "model.safetensors")
     with pytest.raises(ModelError, match=r"projection.bias: config.json says \[9\], the file has \[3\]"):
         load_bundle(folder)
+
+
+def test_all_features_come_back(tmp_path):
+    corpus = toy(tmp_path)
+    recipe = Recipe(
+        vectors="none", word_dim=4, hidden=4, char_encoder="lstm", shape_dim=3, dropout_mask="sentence"
+    )
+    bundle = build_model(prepare(corpus, corpus, recipe), recipe)
+    save_bundle(bundle, tmp_path / "model")
+    again = load_bundle(tmp_path / "model")
+    assert again.config == bundle.config
+    state = again.model.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in bundle.model.state_dict().items())
+
+
+def test_a_folder_of_before_these_features(bundle, folder):
+    config = json.loads((folder / "config.json").read_text())
+    for name in ("char_encoder", "num_shapes", "shape_dim", "dropout_mask", "recurrent_dropout"):
+        del config["architecture"][name]
+    (folder / "config.json").write_text(json.dumps(config))
+    assert load_bundle(folder).config == bundle.config
+
+
+@pytest.mark.parametrize("wrong", [{"num_shapes": 3}, {"char_encoder": "lstm", "char_filters": 31}])
+def test_features_that_cannot_be(folder, wrong):
+    config = json.loads((folder / "config.json").read_text())
+    config["architecture"] |= wrong
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=rf"config.json says {list(wrong)[-1]} = "):
+        load_bundle(folder)

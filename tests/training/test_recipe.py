@@ -23,3 +23,16 @@ def test_wrong_values(wrong):
 def test_half_precision_needs_a_gpu():
     with pytest.raises(ValidationError, match="needs a GPU"):
         Recipe(device="cpu", precision="16-mixed")
+
+
+def test_one_table_or_several():
+    assert Recipe(vectors=["builtin"]) == Recipe()
+    assert Recipe(vectors=["builtin", "x.vec"]).vectors == ["builtin", "x.vec"]
+    for wrong in ([], ["none", "builtin"]):
+        with pytest.raises(ValidationError, match="expected tables, or 'none' alone"):
+            Recipe(vectors=wrong)
+
+
+def test_a_character_bilstm_has_two_halves():
+    with pytest.raises(ValidationError, match="expected an even number, got 31"):
+        Recipe(char_encoder="lstm", char_filters=31)

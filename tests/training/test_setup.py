@@ -1,5 +1,6 @@
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from chaincrf.data import read_corpus
 from chaincrf.errors import DataError
@@ -88,3 +89,32 @@ def test_spans_that_a_scheme_cannot_write(tmp_path):
     (tmp_path / "t.tsv").write_text("a\tO\n\nb\tB-X\nc\tB-X\n")
     with pytest.raises(DataError, match=r"t.tsv: sentence 2: .*IO"):
         in_scheme(read_corpus(tmp_path / "t.tsv", scheme="BIO"), "IO")
+
+
+def test_tables_side_by_side(tmp_path):
+    (tmp_path / "a.txt").write_text("she 1 2\nOslo 3 4\nzebra 5 6\n")
+    (tmp_path / "b.vec").write_text("2 1\nShe 7\nyak 8\n")
+    corpus = toy(tmp_path)
+    recipe = Recipe(vectors=[str(tmp_path / "a.txt"), str(tmp_path / "b.vec")])
+    bundle = build_model(prepare(corpus, corpus, recipe), recipe)
+    table, vocabulary = bundle.model.words.eval(), bundle.vocabulary
+    assert bundle.config.architecture.word_dim == 3
+
+    def vector(word):
+        return table(torch.tensor([[vocabulary.word(word)]]))[0, 0].tolist()
+
+    assert vector("She") == [1, 2, 7]
+    assert vector("Oslo") == [3, 4, 0]
+    assert [vector("zebra"), vector("yak")] == [[5, 6, 0], [0, 0, 8]]
+    assert vocabulary.word("Oslo") < vocabulary.num_trained <= vocabulary.word("zebra")
+    few = prepare(corpus, corpus, recipe.model_copy(update={"pretrained_words": 0})).vocabulary
+    assert len(few.words) == few.num_trained
+
+
+@pytest.mark.parametrize("number", [1e6, float("nan")])
+def test_numbers_that_half_precision_cannot_hold(tmp_path, number):
+    save_file({"vectors": torch.tensor([[0.5], [number]])}, tmp_path / "v.safetensors")
+    (tmp_path / "words.txt").write_text("she\nzebra\n")
+    corpus = toy(tmp_path)
+    with pytest.raises(DataError, match="expected numbers that half precision can hold"):
+        prepare(corpus, corpus, Recipe(vectors=str(tmp_path / "v.safetensors")))

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from ..data.corpora import get_corpus
 from ..errors import ArgumentError, ConfigError, LabelError
 from ..labels import get_scheme
-from ..training.recipe import Recipe
+from ..training.named import recipe_values
+from ..training.recipe import RECIPES, Recipe
 
 __all__ = ["MAX_THREADS", "CompareConfig", "FormatConfig", "TrainConfig", "load_config"]
 
@@ -80,7 +81,7 @@ class _DataConfig(FormatConfig):
             task = get_corpus(values["corpus"]).task
         except ArgumentError as error:
             raise ValueError(f"--corpus: {str(error).removeprefix('name: ')}") from None
-        return {"task": task} | values
+        return dict(RECIPES[task].values) | {"task": task} | values
 
     @model_validator(mode="after")
     def _files_or_corpus(self) -> _DataConfig:
@@ -131,6 +132,8 @@ def _recipe(config: Recipe) -> Recipe:
 def load_config(model: type[_Config], path: Path | None, options: Mapping[str, Any]) -> _Config:
     """A configuration from a TOML file and from options, which win.
 
+    What both leave open is filled by the recipe that they name (``recipe``), or by that of the task.
+
     Raises:
         ConfigError: if the file cannot be read or a value does not fit; it names every field at fault.
     """
@@ -143,8 +146,11 @@ def load_config(model: type[_Config], path: Path | None, options: Mapping[str, A
     switched = sorted(name for name, value in values.items() if isinstance(value, bool))
     if switched:  # to Python, true is the number 1
         raise ConfigError(f"{path}: {switched[0]}: expected a number or a text, got true or false")
+    values |= options
+    if issubclass(model, Recipe) and "recipe" in values:
+        values = recipe_values(values.pop("recipe")) | values
     try:
-        return model(**{**values, **options})
+        return model(**values)
     except ValidationError as error:
         raise ConfigError("; ".join(_explain(problem, path, options) for problem in error.errors())) from None
 

@@ -11,7 +11,7 @@ import typer
 
 from .. import __version__
 from ..errors import ChainCRFError, ConfigError
-from . import compare, corpus, evaluate, tag, train
+from . import compare, corpus, evaluate, recipe, tag, train, vectors
 from .console import note
 
 __all__ = ["app", "main"]
@@ -47,6 +47,8 @@ app.command("eval")(evaluate.evaluate)
 app.command("tag")(tag.tag)
 app.command("compare")(compare.compare)
 app.add_typer(corpus.app, name="corpus")
+app.add_typer(vectors.app, name="vectors")
+app.add_typer(recipe.app, name="recipe")
 
 
 def main() -> None:

@@ -6,12 +6,13 @@ import functools
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from ..training.recipe import Recipe
 from .config import load_config
 
 __all__ = ["configured"]
@@ -44,15 +45,24 @@ def configured(model: type[BaseModel], **panels: type[BaseModel]) -> Callable[[C
             ],
         )
 
+        extra = [file]
+        if issubclass(model, Recipe):
+            annotation = Annotated[
+                Literal["ner", "pos", "chunk"] | None,
+                typer.Option(help="the recipe that fills what is not said; 'chaincrf recipe show' prints it"),
+            ]
+            kind = inspect.Parameter.KEYWORD_ONLY
+            extra.append(inspect.Parameter("recipe", kind, default=None, annotation=annotation))
+
         @functools.wraps(function)
         def command(**values: Any) -> None:
             path = values.pop("config")
             rest = {parameter.name: values.pop(parameter.name) for parameter in own}
-            given = {name: value for name, value in values.items() if value is not None}
+            given = {name: value for name, value in values.items() if value is not None and value != []}
             function(load_config(model, path, given), **rest)
 
-        command.__signature__ = inspect.Signature([*own, *fields, file])  # type: ignore[attr-defined]
-        command.__annotations__ = {p.name: p.annotation for p in (*own, *fields, file)}
+        command.__signature__ = inspect.Signature([*own, *fields, *extra])  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in (*own, *fields, *extra)}
         return command
 
     return decorate
@@ -68,9 +78,11 @@ def _option(model: type[BaseModel], name: str, panels: dict[str, type[BaseModel]
         show_default=default or False,
         rich_help_panel=panel.replace("_", " ") if panel else None,
     )
+    lists = [part for part in get_args(field.annotation) if get_origin(part) is list]
+    annotation = lists[0] if lists else field.annotation  # one or several: an option to be said again
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
         default=None,
-        annotation=Annotated[field.annotation | None, option],  # type: ignore[operator]
+        annotation=Annotated[annotation | None, option],  # type: ignore[operator]
     )

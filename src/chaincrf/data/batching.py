@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..errors import DataError
 from .sentence import Sentence
+from .shapes import word_shape
 from .vocabulary import PADDING, Vocabulary
 
 __all__ = ["MAX_CHARS", "Batch", "EncodedSentences", "encode"]
@@ -35,7 +36,8 @@ class Batch:
         words: word indices, 0 where padded.
         mask: True where there is a token.
         chars: character indices of the batch's U distinct tokens, 0 where padded.
-        types: row of ``chars`` for each token; 0 where padded, to be ignored there.
+        shapes: shape of each distinct token, see :mod:`chaincrf.data.shapes`.
+        types: row of ``chars`` and ``shapes`` for each token; 0 where padded, to be ignored there.
         tags: gold tag indices, -100 where padded; None for unlabelled data.
     """
 
@@ -43,13 +45,15 @@ class Batch:
     words: Int[Tensor, "B T"]
     mask: Bool[Tensor, "B T"]
     chars: Int[Tensor, "U C"]
+    shapes: Int[Tensor, " U"]
     types: Int[Tensor, "B T"]
     tags: Int[Tensor, "B T"] | None
 
     @property
     def inputs(self) -> dict[str, Tensor]:
         """What a tagger reads, by the names of its arguments."""
-        return {"words": self.words, "mask": self.mask, "chars": self.chars, "types": self.types}
+        names = ("words", "mask", "chars", "shapes", "types")
+        return {name: getattr(self, name) for name in names}
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
@@ -58,6 +62,7 @@ class Batch:
             words=self.words.to(device, non_blocking=True),
             mask=self.mask.to(device, non_blocking=True),
             chars=self.chars.to(device, non_blocking=True),
+            shapes=self.shapes.to(device, non_blocking=True),
             types=self.types.to(device, non_blocking=True),
             tags=None if self.tags is None else self.tags.to(device, non_blocking=True),
         )
@@ -71,6 +76,7 @@ class EncodedSentences:
         type_words: word index of each type.
         type_chars: character indices of each type, 0 where padded.
         type_lengths: number of characters of each type.
+        type_shapes: shape of each type.
         sentences: for each sentence the types of its tokens.
         tags: for each sentence the tag indices; None for unlabelled data.
     """
@@ -78,6 +84,7 @@ class EncodedSentences:
     type_words: Int[np.ndarray, " U"]
     type_chars: Int[np.ndarray, "U C"]
     type_lengths: Int[np.ndarray, " U"]
+    type_shapes: Int[np.ndarray, " U"]
     sentences: Sequence[np.ndarray]
     tags: Sequence[np.ndarray] | None
 
@@ -130,6 +137,7 @@ class EncodedSentences:
             words=torch.from_numpy(words),
             mask=torch.from_numpy(mask),
             chars=torch.from_numpy(chars.astype(np.int64)),
+            shapes=torch.from_numpy(self.type_shapes[used]),
             types=torch.from_numpy(types),
             tags=None if tags is None else torch.from_numpy(tags),
         )
@@ -169,6 +177,7 @@ def encode(
         type_words=np.array([vocabulary.word(token) for token in types], dtype=np.int64),
         type_chars=chars,
         type_lengths=lengths,
+        type_shapes=np.array([word_shape(token) for token in types], dtype=np.int64),
         sentences=encoded,
         tags=tags,
     )

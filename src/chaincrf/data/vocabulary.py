@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from ..errors import DataError, ModelError
 from .sentence import Sentence
 
-__all__ = ["PADDING", "UNKNOWN", "Vocabulary", "normalise_word"]
+__all__ = ["PADDING", "UNKNOWN", "Vocabulary", "normalise_word", "word_forms"]
 
 PADDING = 0
 UNKNOWN = 1
@@ -26,12 +27,20 @@ def normalise_word(word: str) -> str:
     return word.lower().translate(_DIGITS)
 
 
+def word_forms(word: str) -> tuple[str, str, str]:
+    """The forms under which a word is looked up, one after the other: exact, lower case, normalised."""
+    lower = word.lower()
+    return word, lower, lower.translate(_DIGITS)
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """The finite sets a tagger knows; index 0 pads, index 1 is the unknown word or character.
 
     Words are ordered so that those of the training data come first (``num_trained`` with the two reserved
-    ones), and words known from pretrained vectors alone follow: their vectors stay as they are.
+    ones), and words known from pretrained vectors alone follow: their vectors stay as they are. A training
+    word is counted as the form of it that the pretrained table has, else normalised, so that the row which
+    tagging looks up is the one that was trained.
 
     Attributes:
         words: normalised words (see :func:`normalise_word`) or exact forms of a pretrained table.
@@ -67,6 +76,7 @@ class Vocabulary:
         *,
         min_count: int = 1,
         pretrained: Iterable[str] = (),
+        max_pretrained: int | None = None,
     ) -> Vocabulary:
         """Count the words and characters of the training sentences.
 
@@ -75,20 +85,20 @@ class Vocabulary:
             tags: the tag set, in the order of the model's scores.
             min_count: words seen less often, and not in ``pretrained``, are unknown words.
             pretrained: words of a table of pretrained vectors.
+            max_pretrained: keep so many of them that training does not see, the first ones; all by default.
         """
-        words: Counter[str] = Counter()
-        chars: Counter[str] = Counter()
-        for sentence in sentences:
-            for token in sentence.tokens:
-                words[normalise_word(token)] += 1
-                chars.update(token)
+        tokens = Counter(token for sentence in sentences for token in sentence.tokens)
         known = dict.fromkeys(pretrained)
+        words: Counter[str] = Counter()
+        for token, count in tokens.items():
+            forms = word_forms(token)
+            words[next((form for form in forms if form in known), forms[-1])] += count
         trained = [word for word, count in words.most_common() if count >= min_count or word in known]
         seen = set(trained)
-        rest = [word for word in known if word not in seen]
+        rest = islice((word for word in known if word not in seen), max_pretrained)
         return cls(
             words=(*_RESERVED, *trained, *rest),
-            chars=(*_RESERVED, *sorted(chars)),
+            chars=(*_RESERVED, *sorted(set().union(*tokens))),
             tags=tuple(tags),
             num_trained=len(_RESERVED) + len(trained),
         )
@@ -96,7 +106,7 @@ class Vocabulary:
     def word(self, token: str) -> int:
         """Index of a word: its exact form, else lower case, else digits normalised, else unknown."""
         index = self._word_index
-        for form in (token, token.lower(), normalise_word(token)):
+        for form in word_forms(token):
             if form in index:
                 return index[form]
         return UNKNOWN

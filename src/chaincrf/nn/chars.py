@@ -8,7 +8,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-__all__ = ["CharCNN"]
+from ..errors import ArgumentError
+from .bilstm import BiLSTM
+
+__all__ = ["CharCNN", "CharLSTM"]
 
 
 class CharCNN(nn.Module):
@@ -31,10 +34,7 @@ class CharCNN(nn.Module):
         self, num_chars: int, *, dim: int = 30, filters: int = 30, width: int = 3, dropout: float = 0.5
     ) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(num_chars, dim, padding_idx=0)
-        bound = math.sqrt(3 / dim)
-        with torch.no_grad():
-            self.embedding.weight[1:].uniform_(-bound, bound)
+        self.embedding = _char_table(num_chars, dim)
         self.dropout = nn.Dropout(dropout)
         self.convolution = nn.Conv1d(dim, filters, width, padding=width // 2)
         self.width = width
@@ -44,3 +44,44 @@ class CharCNN(nn.Module):
         vectors = self.dropout(self.embedding(chars))
         scores = self.convolution(vectors.transpose(1, 2))
         return scores.masked_fill((chars == 0)[:, None, :], -math.inf).amax(dim=2)
+
+
+class CharLSTM(nn.Module):
+    """A vector a word: the last states of a bidirectional LSTM over its embedded characters.
+
+    Source: Lample et al. (2016), with character vectors of size 25 and a state of 25 in each direction.
+
+    Args:
+        num_chars: characters known, padding (0) and unknown (1) included.
+        dim: size of a character vector.
+        size: size of a word's vector, half of it from each direction; even.
+        dropout: on the character vectors.
+
+    Raises:
+        ArgumentError: if the size is odd.
+    """
+
+    def __init__(self, num_chars: int, *, dim: int = 25, size: int = 50, dropout: float = 0.5) -> None:
+        super().__init__()
+        if size % 2:
+            raise ArgumentError(f"size: expected an even number, half for each direction, got {size}")
+        self.embedding = _char_table(num_chars, dim)
+        self.dropout = nn.Dropout(dropout)
+        self.lstm = BiLSTM(dim, size // 2)
+
+    def forward(self, chars: Int[Tensor, "U C"]) -> Float[Tensor, "U F"]:
+        """Vectors of U words given their characters, padded with 0 at the end."""
+        mask = chars != 0
+        states = self.lstm(self.dropout(self.embedding(chars)), mask)
+        ahead, back = states.chunk(2, dim=2)
+        last = (mask.sum(dim=1) - 1).clamp(min=0)
+        ends = ahead.gather(1, last[:, None, None].expand(-1, 1, ahead.shape[2])).squeeze(1)
+        return torch.cat([ends, back[:, 0]], dim=1)
+
+
+def _char_table(num_chars: int, dim: int) -> nn.Embedding:
+    table = nn.Embedding(num_chars, dim, padding_idx=0)
+    bound = math.sqrt(3 / dim)
+    with torch.no_grad():
+        table.weight[1:].uniform_(-bound, bound)
+    return table

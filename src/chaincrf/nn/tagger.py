@@ -1,7 +1,8 @@
-"""The network: words and their characters, a BiLSTM, emissions, and a head that makes tags of them."""
+"""The network: words with characters and shapes, a BiLSTM, emissions, and a head that makes tags of them."""
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -12,8 +13,9 @@ from torch.nn import functional as F  # noqa: N812
 from ..errors import ArgumentError
 from ..labels.constraints import Constraints
 from .bilstm import BiLSTM
-from .chars import CharCNN
+from .chars import CharCNN, CharLSTM
 from .crf import CRF
+from .dropout import LockedDropout
 from .embeddings import WordEmbedding
 from .softmax import Softmax
 
@@ -23,7 +25,7 @@ __all__ = ["BiLSTMTagger"]
 class BiLSTMTagger(nn.Module):
     """A BiLSTM tagger with a CRF layer, or with a softmax: one switch, all else equal.
 
-    ``emissions = W dropout(BiLSTM(dropout([word vector; character CNN]))) + b``, and the head scores tags:
+    ``emissions = W dropout(BiLSTM(dropout([word; characters; shape]))) + b``, and the head scores tags:
     ``head="crf"`` as one path, ``head="softmax"`` one by one. Both heads take and give the same, and the
     parameters before them are drawn first: two models built after the same seed share their initial weights.
 
@@ -32,10 +34,16 @@ class BiLSTMTagger(nn.Module):
         num_tags: number of tags, K.
         num_chars: characters known, 0 padding and 1 unknown included; 0 for a tagger without characters.
         num_trained: rows of the word table that are parameters; see :class:`WordEmbedding`.
-        word_dim, char_dim, char_filters: sizes of the vectors.
+        num_shapes: classes of :func:`chaincrf.data.shapes.word_shape`; 0 for a tagger that reads none.
+        word_dim, char_dim, char_filters, shape_dim: sizes of the vectors of a word, of a character, of a
+            word's characters and of a shape.
+        char_encoder: ``"cnn"`` (:class:`CharCNN`) or ``"lstm"`` (:class:`CharLSTM`).
         hidden: size of the LSTM's state in each direction.
         layers: number of BiLSTM layers.
         dropout: on characters, on the BiLSTM's input and on its output.
+        dropout_mask: on the BiLSTM's input and output, what is dropped is drawn for each ``"token"`` or once
+            for a ``"sentence"`` (:class:`LockedDropout`).
+        recurrent_dropout: on the BiLSTM's recurrent weights, see :class:`BiLSTM`.
         word_dropout: while training, the probability of replacing a word by the unknown one.
         head: ``"crf"`` or ``"softmax"``.
         constraints: the moves that are allowed, from :func:`chaincrf.labels.constraints_from_tags`.
@@ -52,12 +60,17 @@ class BiLSTMTagger(nn.Module):
         num_tags: int,
         num_chars: int = 0,
         num_trained: int | None = None,
+        num_shapes: int = 0,
         word_dim: int = 100,
+        char_encoder: Literal["cnn", "lstm"] = "cnn",
         char_dim: int = 30,
         char_filters: int = 30,
+        shape_dim: int = 10,
         hidden: int = 100,
         layers: int = 1,
         dropout: float = 0.5,
+        dropout_mask: Literal["token", "sentence"] = "token",
+        recurrent_dropout: float = 0.0,
         word_dropout: float = 0.0,
         head: Literal["crf", "softmax"] = "crf",
         constraints: Constraints | None = None,
@@ -65,12 +78,21 @@ class BiLSTMTagger(nn.Module):
     ) -> None:
         super().__init__()
         self.words = WordEmbedding(num_words, word_dim, num_trained=num_trained, word_dropout=word_dropout)
-        self.chars = (
-            CharCNN(num_chars, dim=char_dim, filters=char_filters, dropout=dropout) if num_chars else None
+        self.chars: CharCNN | CharLSTM | None = None
+        if num_chars and char_encoder == "lstm":
+            self.chars = CharLSTM(num_chars, dim=char_dim, size=char_filters, dropout=dropout)
+        elif num_chars:
+            self.chars = CharCNN(num_chars, dim=char_dim, filters=char_filters, dropout=dropout)
+        self.shapes: nn.Embedding | None = None
+        if num_shapes:
+            self.shapes = nn.Embedding(num_shapes, shape_dim)
+            nn.init.uniform_(self.shapes.weight, -math.sqrt(3 / shape_dim), math.sqrt(3 / shape_dim))
+        size = word_dim + bool(num_chars) * char_filters + bool(num_shapes) * shape_dim
+        locked = dropout_mask == "sentence"
+        self.dropout = LockedDropout(dropout) if locked else nn.Dropout(dropout)
+        self.encoder = BiLSTM(
+            size, hidden, layers=layers, dropout=dropout, locked=locked, recurrent_dropout=recurrent_dropout
         )
-        self.dropout = nn.Dropout(dropout)
-        size = word_dim + (char_filters if num_chars else 0)
-        self.encoder = BiLSTM(size, hidden, layers=layers, dropout=dropout)
         self.projection = nn.Linear(self.encoder.output_size, num_tags)
         if head == "crf":
             self.head: CRF | Softmax = CRF(num_tags, constraints, constrain=constrain)
@@ -85,6 +107,7 @@ class BiLSTMTagger(nn.Module):
         mask: Bool[Tensor, "B T"],
         *,
         chars: Int[Tensor, "U C"] | None = None,
+        shapes: Int[Tensor, " U"] | None = None,
         types: Int[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B T K"]:
         """A score for every tag at every token.
@@ -93,17 +116,20 @@ class BiLSTMTagger(nn.Module):
             words: word indices.
             mask: True where there is a token.
             chars: the characters of the batch's distinct tokens; a model that reads none ignores them.
-            types: the row of ``chars`` for each token.
+            shapes: the shapes of the batch's distinct tokens; likewise.
+            types: the row of ``chars`` and ``shapes`` for each token.
 
         Raises:
-            ArgumentError: if the model reads characters and got none.
+            ArgumentError: if the model reads characters or shapes and got none.
         """
-        vectors = self.words(words)
-        if self.chars is not None:
-            if chars is None or types is None:
-                raise ArgumentError("chars, types: expected both, as this model reads characters; got None")
-            vectors = torch.cat([vectors, F.embedding(types, self.chars(chars))], dim=2)
-        states = self.encoder(self.dropout(vectors), mask)
+        vectors = [self.words(words)]
+        for name, encoder, given in (("chars", self.chars, chars), ("shapes", self.shapes, shapes)):
+            if encoder is None:
+                continue
+            if given is None or types is None:
+                raise ArgumentError(f"{name}, types: expected both, as this model reads {name}; got None")
+            vectors.append(F.embedding(types, encoder(given)))
+        states = self.encoder(self.dropout(torch.cat(vectors, dim=2)), mask)
         return self.projection(self.dropout(states))
 
     def forward(
@@ -113,10 +139,11 @@ class BiLSTMTagger(nn.Module):
         tags: Int[Tensor, "B T"] | None = None,
         *,
         chars: Int[Tensor, "U C"] | None = None,
+        shapes: Int[Tensor, " U"] | None = None,
         types: Int[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, ""] | Float[Tensor, "B T K"]:
         """The loss if there are gold tags (mean over sequences), the emissions if there are none."""
-        emissions = self.emissions(words, mask, chars=chars, types=types)
+        emissions = self.emissions(words, mask, chars=chars, shapes=shapes, types=types)
         return emissions if tags is None else self.head(emissions, tags, mask)
 
     def decode(
@@ -125,9 +152,10 @@ class BiLSTMTagger(nn.Module):
         mask: Bool[Tensor, "B T"],
         *,
         chars: Int[Tensor, "U C"] | None = None,
+        shapes: Int[Tensor, " U"] | None = None,
         types: Int[Tensor, "B T"] | None = None,
         constrained: bool | None = None,
     ) -> Int[Tensor, "B T"]:
         """The best tags, -1 where masked; ``constrained`` overrides the head's mode for this call."""
-        emissions = self.emissions(words, mask, chars=chars, types=types)
+        emissions = self.emissions(words, mask, chars=chars, shapes=shapes, types=types)
         return self.head.decode(emissions, mask, constrained=constrained)

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from .. import __version__
+from ..data.shapes import SHAPES
 from ..data.vocabulary import Vocabulary
 from ..errors import ArgumentError, LabelError, ModelError
 from ..labels import constraints_from_tags
@@ -44,9 +45,14 @@ class Architecture(_Record):
     word_dim: int = Field(ge=1, le=4096)
     char_dim: int = Field(ge=1, le=1024)
     char_filters: int = Field(ge=0, le=4096)
+    char_encoder: Literal["cnn", "lstm"] = "cnn"
+    num_shapes: int = Field(default=0, ge=0, le=1000)
+    shape_dim: int = Field(default=0, ge=0, le=1024)
     hidden: int = Field(ge=1, le=8192)
     layers: int = Field(ge=1, le=8)
     dropout: float = Field(ge=0, lt=1)
+    dropout_mask: Literal["token", "sentence"] = "token"
+    recurrent_dropout: float = Field(default=0.0, ge=0, lt=1)
     word_dropout: float = Field(ge=0, lt=1)
     head: Literal["crf", "softmax"]
     constrain: Literal["always", "decode"]
@@ -214,6 +220,12 @@ def _check_sizes(architecture: Architecture, vocabulary: Vocabulary, folder: Pat
         "num_trained": (architecture.num_trained, vocabulary.num_trained),
         "num_chars": (architecture.num_chars, len(vocabulary.chars) if architecture.num_chars else 0),
     }
+    shapes = len(SHAPES) if architecture.shape_dim else 0
+    if architecture.num_shapes != shapes:
+        found = architecture.num_shapes
+        raise ModelError(f"{folder}: config.json says num_shapes = {found}, expected {shapes}")
+    if architecture.char_encoder == "lstm" and architecture.char_filters % 2:
+        raise ModelError(f"{folder}: config.json says char_filters = {architecture.char_filters}, not even")
     for name, (said, found) in sizes.items():
         if said != found:
             raise ModelError(f"{folder}: config.json says {name} = {said}, vocabulary.json has {found}")

@@ -10,6 +10,7 @@ from .._lazy import lazy_names
 
 if TYPE_CHECKING:
     from .loop import Epoch, Fit, Kept, fit
+    from .named import named_recipe, recipe_toml
     from .recipe import Recipe
     from .run import environment, finished_tagger, train
     from .setup import Prepared, build_model, in_scheme, prepare
@@ -25,7 +26,9 @@ __all__ = [
     "finished_tagger",
     "fit",
     "in_scheme",
+    "named_recipe",
     "prepare",
+    "recipe_toml",
     "train",
 ]
 
@@ -42,7 +45,9 @@ __getattr__, __dir__ = lazy_names(
         "finished_tagger": "run",
         "fit": "loop",
         "in_scheme": "setup",
+        "named_recipe": "named",
         "prepare": "setup",
+        "recipe_toml": "named",
         "train": "run",
     },
 )

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ..errors import LabelError
 from ..labels import get_scheme
 
-__all__ = ["Recipe"]
+__all__ = ["RECIPES", "NamedRecipe", "Recipe"]
+
+
+class NamedRecipe(NamedTuple):
+    """What measured best for a task, where it is not the default; the version counts its changes."""
+
+    version: int
+    values: Mapping[str, Any]
+
+
+RECIPES: dict[str, NamedRecipe] = {
+    "ner": NamedRecipe(1, {}),  # the defaults are those of named entities
+    "pos": NamedRecipe(1, {}),
+    "chunk": NamedRecipe(1, {}),
+}
+"""The recipes by name. Those of a task (ner, pos) fill what a :class:`Recipe` of it leaves open."""
 
 
 class Recipe(BaseModel):
@@ -31,22 +47,48 @@ class Recipe(BaseModel):
         description="where the scheme's forbidden moves are excluded: in training and decoding, in decoding "
         "alone, or nowhere; for a softmax 'always' is 'decode', as it scores tags one by one; NER only",
     )
-    vectors: str = Field(
+    vectors: str | list[str] = Field(
         default="builtin",
-        description="pretrained word vectors: 'builtin' (23,000 English words of GloVe), 'none', or a "
-        "safetensors file with a words.txt beside it",
+        description="pretrained word vectors: 'builtin' (23,000 English words of GloVe), 'none', or a file: "
+        "safetensors ('chaincrf vectors convert' makes one), text of GloVe, word2vec or fastText, or .bin of "
+        "word2vec; several are put side by side",
+    )
+    pretrained_words: int = Field(
+        default=1_000_000,
+        ge=0,
+        le=50_000_000,
+        description="words of the pretrained vectors that training never sees and the model knows all the "
+        "same, at most so many, the first ones",
     )
     word_dim: int = Field(
         default=100, ge=1, le=4096, description="size of word vectors, if none are pretrained"
     )
+    char_encoder: Literal["cnn", "lstm"] = Field(
+        default="cnn", description="how characters make a word's vector: a CNN, or a BiLSTM, which is slower"
+    )
     char_dim: int = Field(default=30, ge=1, le=1024, description="size of character vectors")
     char_filters: int = Field(
-        default=30, ge=0, le=4096, description="filters of the character CNN; 0 for none"
+        default=30,
+        ge=0,
+        le=4096,
+        description="size of the vector that characters make: filters of the CNN, states of the BiLSTM (of "
+        "both directions together); 0 for none",
+    )
+    shape_dim: int = Field(
+        default=0, ge=0, le=1024, description="size of the vector of a word's shape (casing, digits); 0: none"
     )
     hidden: int = Field(default=100, ge=1, le=8192, description="LSTM state of one direction")
     layers: int = Field(default=1, ge=1, le=8, description="BiLSTM layers")
     dropout: float = Field(
         default=0.5, ge=0, lt=1, description="dropout on characters, on the BiLSTM's input and output"
+    )
+    dropout_mask: Literal["token", "sentence"] = Field(
+        default="token",
+        description="what is dropped of the BiLSTM's input and output is drawn for each token, or once for a "
+        "sentence (locked, variational dropout)",
+    )
+    recurrent_dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="share of the LSTM's recurrent weights dropped for a batch"
     )
     word_dropout: float = Field(
         default=0.05,
@@ -77,6 +119,12 @@ class Recipe(BaseModel):
         default="32-true", description="arithmetic of the encoder; the CRF itself stays in 32 bits"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_its_task(cls, values: Any) -> Any:
+        task = values.get("task") if isinstance(values, dict) else None
+        return dict(RECIPES[task].values) | values if isinstance(task, str) and task in RECIPES else values
+
     @field_validator("scheme")
     @classmethod
     def _known_scheme(cls, name: str) -> str:
@@ -85,8 +133,19 @@ class Recipe(BaseModel):
         except LabelError as error:
             raise ValueError(str(error)) from None
 
+    @field_validator("vectors")
+    @classmethod
+    def _one_or_several(cls, vectors: str | list[str]) -> str | list[str]:
+        if isinstance(vectors, str):
+            return vectors
+        if not vectors or (len(vectors) > 1 and "none" in vectors):
+            raise ValueError("expected tables, or 'none' alone")
+        return vectors if len(vectors) > 1 else vectors[0]
+
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
+        if self.char_encoder == "lstm" and self.char_filters % 2:
+            raise ValueError(f"char_filters of a BiLSTM: expected an even number, got {self.char_filters}")
         if self.precision == "16-mixed" and self.device == "cpu":
             raise ValueError("precision 16-mixed needs a GPU; on the CPU take bf16-mixed or 32-true")
         return self

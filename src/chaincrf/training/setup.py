@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from ..data.batching import EncodedSentences, encode
 from ..data.corpora import builtin_vectors
 from ..data.corpus import Corpus
 from ..data.sentence import Sentence
+from ..data.shapes import SHAPES
 from ..data.vectors import WordVectors, load_vectors
 from ..data.vocabulary import Vocabulary
 from ..errors import DataError, LabelError
@@ -91,9 +93,13 @@ def prepare(train: Corpus, dev: Corpus, recipe: Recipe) -> Prepared:
         if scheme is not None and not any(set(sentence.tags or ()) - {"O"} for sentence in sentences):
             raise DataError("expected spans, found only the tag O", path=corpus.report.path)
     tags = _tag_set(train_sentences, scheme)
-    vectors = _read_vectors(recipe)
+    tables = _read_vectors(recipe)
     vocabulary = Vocabulary.build(
-        train_sentences, tags, min_count=recipe.min_count, pretrained=vectors.words if vectors else ()
+        train_sentences,
+        tags,
+        min_count=recipe.min_count,
+        pretrained=chain.from_iterable(table.words for table in tables),
+        max_pretrained=recipe.pretrained_words,
     )
     return Prepared(
         scheme=scheme,
@@ -101,7 +107,7 @@ def prepare(train: Corpus, dev: Corpus, recipe: Recipe) -> Prepared:
         train=encode(train_sentences, vocabulary, with_tags=True),
         dev=encode(dev_sentences, vocabulary),
         dev_tags=[sentence.tags or () for sentence in dev_sentences],
-        vectors=_vector_rows(vocabulary, vectors) if vectors else None,
+        vectors=_vector_rows(vocabulary, tables) if tables else None,
     )
 
 
@@ -122,9 +128,14 @@ def build_model(prepared: Prepared, recipe: Recipe) -> Bundle:
             word_dim=prepared.vectors[1].shape[1] if prepared.vectors else recipe.word_dim,
             char_dim=recipe.char_dim,
             char_filters=recipe.char_filters,
+            char_encoder=recipe.char_encoder,
+            num_shapes=len(SHAPES) if recipe.shape_dim else 0,
+            shape_dim=recipe.shape_dim,
             hidden=recipe.hidden,
             layers=recipe.layers,
             dropout=recipe.dropout,
+            dropout_mask=recipe.dropout_mask,
+            recurrent_dropout=recipe.recurrent_dropout,
             word_dropout=recipe.word_dropout,
             head=recipe.head,
             constrain="decode" if recipe.constrain == "decode" else "always",
@@ -144,20 +155,25 @@ def _tag_set(sentences: Sequence[Sentence], scheme: str | None) -> list[str]:
     return scheme_tags(sorted(labels), scheme)
 
 
-def _read_vectors(recipe: Recipe) -> WordVectors | None:
-    if recipe.vectors == "none":
-        return None
-    if recipe.vectors == "builtin":
-        return load_vectors(*builtin_vectors())
-    path = Path(recipe.vectors)
-    return load_vectors(path, path.with_name("words.txt"))
+def _read_vectors(recipe: Recipe) -> list[WordVectors]:
+    names = [recipe.vectors] if isinstance(recipe.vectors, str) else recipe.vectors
+    if names == ["none"]:
+        return []
+    return [load_vectors(*(builtin_vectors() if name == "builtin" else (Path(name),))) for name in names]
 
 
-def _vector_rows(vocabulary: Vocabulary, vectors: WordVectors) -> tuple[Tensor, Tensor]:
-    rows, sources = [], []
-    for row, word in enumerate(vocabulary.words):
-        source = vectors.row(word)
-        if source is not None:
-            rows.append(row)
-            sources.append(source)
-    return torch.tensor(rows), vectors.vectors[torch.tensor(sources)]
+def _vector_rows(vocabulary: Vocabulary, tables: Sequence[WordVectors]) -> tuple[Tensor, Tensor]:
+    """The words that some table has, and their vectors side by side, zero where a table lacks the word."""
+    found = [[table.row(word) for table in tables] for word in vocabulary.words[2:]]  # 0, 1: no words
+    rows = [row for row, sources in enumerate(found, start=2) if any(s is not None for s in sources)]
+    parts = []
+    for number, table in enumerate(tables):
+        sources = [found[row - 2][number] for row in rows]
+        lacking = torch.tensor([source is None for source in sources], dtype=torch.bool)
+        part = table.vectors[torch.tensor([source or 0 for source in sources], dtype=torch.long)]
+        parts.append(part.masked_fill_(lacking[:, None], 0))
+    vectors = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+    most = torch.finfo(torch.float16).max
+    if rows and not (-vectors.min() <= most and vectors.max() <= most):  # NaN is not
+        raise DataError("vectors: expected numbers that half precision can hold, found larger ones or NaN")
+    return torch.tensor(rows, dtype=torch.long), vectors
