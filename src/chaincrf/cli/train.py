@@ -17,11 +17,16 @@ __all__ = ["train"]
 def train(
     config: TrainConfig,
     json: Annotated[bool, typer.Option("--json", help="print the result as JSON on standard output")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="go on from the checkpoint of a run that did not end, if there is one"),
+    ] = False,
 ) -> None:
     """Train a tagger and write a model folder.
 
     The best epoch by development score (span F1, token accuracy for POS) is kept. Ctrl-C ends training and
-    keeps what was best so far.
+    keeps what was best so far. The run is saved at every epoch's end, and every --checkpoint-minutes, in a
+    folder beside the model's; the same command with --resume goes on from there, as if nothing had happened.
 
     For example:
 
@@ -38,13 +43,20 @@ def train(
     from .files import read_splits
 
     use_threads(config.threads)
-    check_destination(config.out)
+    folder = training.RunFolder(check_destination(config.out))
+    folder.open(resume=resume)
+    checkpoints = training.Checkpoints(folder.checkpoint, minutes=config.checkpoint_minutes, resume=resume)
     train_data, dev, test = read_splits(config)
     with ticker("accuracy" if config.task == "pos" else "F1") as shown:
         shown.title(f"training a BiLSTM with a {config.head} head, seed {config.seed}")
         try:
             tagger, record = training.train(
-                train_data, dev, config.recipe, on_step=shown.step, on_epoch=shown.epoch
+                train_data,
+                dev,
+                config.recipe,
+                checkpoints=checkpoints,
+                on_step=shown.step,
+                on_epoch=shown.epoch,
             )
         except KeyboardInterrupt:
             note("interrupted before the end of the first epoch: nothing to keep")
@@ -53,6 +65,8 @@ def train(
     tagger.save(config.out)
     how = "interrupted; " if record.interrupted else ""
     note(f"{how}kept epoch {kept.epoch} of {kept.epochs}, dev {100 * kept.score:.2f}, in {config.out}/")
+    if record.failure is not None:
+        raise record.failure
     result = {
         "model": str(config.out),
         "best_epoch": kept.epoch,
@@ -64,6 +78,10 @@ def train(
         result["test"] = measured = measure(tagger, test)
         if not json:
             print_measure(measured)
+    if record.interrupted:
+        note("the same command with --resume goes on from the last checkpoint")
+    else:
+        folder.close()
     if json:
         print_json(result)
     else:

@@ -87,30 +87,37 @@ class EncodedSentences:
         return sum(map(len, self.sentences))
 
     def batches(self, batch_size: int, *, generator: np.random.Generator | None = None) -> Iterator[Batch]:
-        """Batches of sentences of similar length; empty sentences are left out.
+        """Batches of sentences of similar length, see :meth:`plan`."""
+        return map(self.batch, self.plan(batch_size, generator=generator))
+
+    def plan(
+        self, batch_size: int, *, generator: np.random.Generator | None = None
+    ) -> list[Int[np.ndarray, " B"]]:
+        """Which sentences make a batch: those of similar length; empty ones are left out.
 
         Args:
             batch_size: sentences in a batch.
             generator: draws the order. Without it, sentences are sorted by length, the longest first, so
                 that memory is at its peak in the first batch.
+
+        Returns:
+            For each batch, the positions of its sentences.
         """
         lengths = np.array([len(sentence) for sentence in self.sentences])
         order = np.flatnonzero(lengths)
         if generator is None:
             order = order[np.argsort(-lengths[order], kind="stable")]
-            chunks = _chunks(order, batch_size)
-        else:
-            order = generator.permutation(order)
-            chunks = [
-                chunk
-                for pool in _chunks(order, batch_size * _POOL)
-                for chunk in _chunks(pool[np.argsort(lengths[pool], kind="stable")], batch_size)
-            ]
-            chunks = [chunks[i] for i in generator.permutation(len(chunks))]
-        for chunk in chunks:
-            yield self._collate(chunk)
+            return _chunks(order, batch_size)
+        order = generator.permutation(order)
+        chunks = [
+            chunk
+            for pool in _chunks(order, batch_size * _POOL)
+            for chunk in _chunks(pool[np.argsort(lengths[pool], kind="stable")], batch_size)
+        ]
+        return [chunks[i] for i in generator.permutation(len(chunks))]
 
-    def _collate(self, index: np.ndarray) -> Batch:
+    def batch(self, index: Int[np.ndarray, " B"]) -> Batch:
+        """The sentences at some positions, padded to the longest of them."""
         rows = [self.sentences[i] for i in index]
         lengths = np.array([len(row) for row in rows])
         mask = np.arange(lengths.max()) < lengths[:, None]

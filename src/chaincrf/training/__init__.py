@@ -9,17 +9,22 @@ from typing import TYPE_CHECKING
 from .._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .loop import Epoch, Fit, Kept, fit
+    from .checkpoint import Checkpoints
+    from .folder import RunFolder
+    from .loop import fit
     from .recipe import Recipe
+    from .record import Epoch, Fit, Kept
     from .run import environment, finished_tagger, train
     from .setup import Prepared, build_model, in_scheme, prepare
 
 __all__ = [
+    "Checkpoints",
     "Epoch",
     "Fit",
     "Kept",
     "Prepared",
     "Recipe",
+    "RunFolder",
     "build_model",
     "environment",
     "finished_tagger",
@@ -32,11 +37,13 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "Epoch": "loop",
-        "Fit": "loop",
-        "Kept": "loop",
+        "Checkpoints": "checkpoint",
+        "Epoch": "record",
+        "Fit": "record",
+        "Kept": "record",
         "Prepared": "setup",
         "Recipe": "recipe",
+        "RunFolder": "folder",
         "build_model": "setup",
         "environment": "run",
         "finished_tagger": "run",

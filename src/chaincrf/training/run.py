@@ -11,8 +11,10 @@ import torch
 from .. import __version__
 from ..data.corpus import Corpus
 from ..tagging import Bundle, Tagger
-from .loop import Epoch, Fit, Kept, fit
+from .checkpoint import Checkpoints
+from .loop import fit
 from .recipe import Recipe
+from .record import Epoch, Fit, Kept
 from .setup import build_model, prepare
 
 __all__ = ["environment", "finished_tagger", "train"]
@@ -23,6 +25,7 @@ def train(
     dev: Corpus,
     recipe: Recipe | None = None,
     *,
+    checkpoints: Checkpoints | None = None,
     on_step: Callable[[int, int], None] = lambda done, total: None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> tuple[Tagger, Fit]:
@@ -32,26 +35,29 @@ def train(
         train: the training data.
         dev: the development data, by which the best epoch is chosen.
         recipe: how to train; the defaults are a good start.
+        checkpoints: where the run is saved, and whether it goes on from there.
         on_step: called after every step with the steps done and those of the whole run.
         on_epoch: called after every epoch.
 
     Returns:
-        The tagger, and the record of its training.
+        The tagger, and the record of its training: :attr:`Fit.failure` says if it ended before its time.
 
     Raises:
         DataError: if the data cannot be trained on.
+        NotFiniteError: if the loss or the gradient is not finite in the first epoch.
+        ModelError: if there is a checkpoint to go on from, but of another run.
     """
     recipe = recipe or Recipe()
     prepared = prepare(train, dev, recipe)
     bundle = build_model(prepared, recipe)
-    record = fit(bundle.model, prepared, recipe, on_step=on_step, on_epoch=on_epoch)
+    record = fit(bundle.model, prepared, recipe, checkpoints=checkpoints, on_step=on_step, on_epoch=on_epoch)
     (kept,) = record.kept.values()
     return finished_tagger(bundle, recipe, kept, train, dev), record
 
 
 def finished_tagger(bundle: Bundle, recipe: Recipe, kept: Kept, train: Corpus, dev: Corpus) -> Tagger:
     """A tagger with the kept weights, and with the record of how it came about in its configuration."""
-    bundle.model.load_state_dict(kept.state)
+    kept.restore(bundle.model)
     bundle.model.to("cpu").eval()
     provenance = {
         "recipe": recipe.model_dump(mode="json"),
