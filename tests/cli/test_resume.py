@@ -18,7 +18,9 @@ def content(model):
     """The weights, and the record of training without times."""
     config = json.loads((model / "config.json").read_text())
     config["training"].pop("train_seconds")
-    return (model / "model.safetensors").read_bytes(), config
+    lines = (RunFolder(model).path / "metrics.jsonl").read_text().splitlines()
+    metrics = [json.loads(line) | {"train_seconds": 0} for line in lines]
+    return (model / "model.safetensors").read_bytes(), config, metrics
 
 
 def killed(*arguments, folder, delay):
@@ -49,3 +51,6 @@ def test_killed_and_resumed(tmp_path, minutes):
     assert kills >= 2
     run(*command, tmp_path / "m", "--resume")
     assert content(tmp_path / "m") == content(tmp_path / "whole")
+    assert "this run has ended" in run(*command, tmp_path / "m", "--resume")[1]
+    names = {path.name for path in RunFolder(tmp_path / "m").path.iterdir()}
+    assert names == {"run.json", "metrics.jsonl", "learning-curve.svg", "README.md"}

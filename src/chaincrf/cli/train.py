@@ -45,9 +45,22 @@ def train(
     use_threads(config.threads)
     folder = training.RunFolder(check_destination(config.out))
     folder.open(resume=resume)
+    if resume and (ended := folder.result(config.recipe)) is not None:
+        note(f"this run has ended: the model is in {config.out}/")
+        if json:
+            print_json(ended)
+        return
     checkpoints = training.Checkpoints(folder.checkpoint, minutes=config.checkpoint_minutes, resume=resume)
     train_data, dev, test = read_splits(config)
-    with ticker("accuracy" if config.task == "pos" else "F1") as shown:
+    run = training.run_record(config.recipe, train_data, dev)
+    folder.begin(run)
+    metric = "accuracy" if config.task == "pos" else "F1"
+    with ticker(metric) as shown:
+
+        def finished(epoch: training.Epoch) -> None:
+            folder.add(epoch)
+            shown.epoch(epoch)
+
         shown.title(f"training a BiLSTM with a {config.head} head, seed {config.seed}")
         try:
             tagger, record = training.train(
@@ -56,13 +69,14 @@ def train(
                 config.recipe,
                 checkpoints=checkpoints,
                 on_step=shown.step,
-                on_epoch=shown.epoch,
+                on_epoch=finished,
             )
         except KeyboardInterrupt:
             note("interrupted before the end of the first epoch: nothing to keep")
             raise
     (kept,) = record.kept.values()
     tagger.save(config.out)
+    folder.show(record.epochs, metric)
     how = "interrupted; " if record.interrupted else ""
     note(f"{how}kept epoch {kept.epoch} of {kept.epochs}, dev {100 * kept.score:.2f}, in {config.out}/")
     if record.failure is not None:
@@ -81,7 +95,7 @@ def train(
     if record.interrupted:
         note("the same command with --resume goes on from the last checkpoint")
     else:
-        folder.close()
+        folder.close(run, result)
     if json:
         print_json(result)
     else:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .loop import fit
     from .recipe import Recipe
     from .record import Epoch, Fit, Kept
-    from .run import environment, finished_tagger, train
+    from .run import environment, finished_tagger, run_record, train
     from .setup import Prepared, build_model, in_scheme, prepare
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "fit",
     "in_scheme",
     "prepare",
+    "run_record",
     "train",
 ]
 
@@ -50,6 +51,7 @@ __getattr__, __dir__ = lazy_names(
         "fit": "loop",
         "in_scheme": "setup",
         "prepare": "setup",
+        "run_record": "run",
         "train": "run",
     },
 )

@@ -101,9 +101,9 @@ def fit(
             result.epochs.append(epoch)
             for name, kept in result.kept.items():
                 kept.watch(epoch.scores[name], epoch, model)
+            on_epoch(epoch)
             state.begin_epoch(epoch.number + 1)
             checkpoints.save(state)
-            on_epoch(epoch)
     except (KeyboardInterrupt, NotFiniteError) as error:
         if not all(kept.state for kept in result.kept.values()):
             raise

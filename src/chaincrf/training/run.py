@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -17,7 +18,7 @@ from .recipe import Recipe
 from .record import Epoch, Fit, Kept
 from .setup import build_model, prepare
 
-__all__ = ["environment", "finished_tagger", "train"]
+__all__ = ["environment", "finished_tagger", "run_record", "train"]
 
 
 def train(
@@ -60,18 +61,25 @@ def finished_tagger(bundle: Bundle, recipe: Recipe, kept: Kept, train: Corpus, d
     kept.restore(bundle.model)
     bundle.model.to("cpu").eval()
     provenance = {
-        "recipe": recipe.model_dump(mode="json"),
-        "data": {
-            split: {"path": str(corpus.report.path), "sha256": corpus.report.sha256}
-            for split, corpus in (("train", train), ("dev", dev))
-        },
-        "environment": environment(),
+        **run_record(recipe, train, dev),
         "epochs": kept.epochs,
         "best_epoch": kept.epoch,
         "dev_score": kept.score,
         "train_seconds": round(kept.train_seconds, 2),
     }
     return Tagger(replace(bundle, config=bundle.config.model_copy(update={"training": provenance})))
+
+
+def run_record(recipe: Recipe, train: Corpus, dev: Corpus) -> dict[str, Any]:
+    """What is trained with what: the recipe with its seed, the data with their hashes, the versions."""
+    return {
+        "recipe": recipe.model_dump(mode="json"),
+        "data": {
+            split: {"path": str(corpus.report.path), "sha256": corpus.report.sha256}
+            for split, corpus in (("train", train), ("dev", dev))
+        },
+        "environment": environment(),
+    }
 
 
 def environment() -> dict[str, str]:
