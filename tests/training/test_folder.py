@@ -23,7 +23,7 @@ def losses(folder):
 
 def test_metrics_are_those_of_the_run_that_went_on(tmp_path):
     folder = RunFolder(tmp_path / "model")
-    folder.open()
+    folder.begin(RECORD)
     for epoch in epochs(3.0, 2.0, 1.0):
         folder.add(epoch)
     with (folder.path / "metrics.jsonl").open("a") as stream:
@@ -38,7 +38,6 @@ def test_metrics_are_those_of_the_run_that_went_on(tmp_path):
 def test_a_run_that_ended(tmp_path):
     (tmp_path / "model").mkdir()
     folder = RunFolder(tmp_path / "model")
-    folder.open()
     folder.begin(RECORD)
     assert folder.result(Recipe()) is None
     folder.checkpoint.touch()
@@ -53,7 +52,7 @@ def test_a_run_that_ended(tmp_path):
     assert "| hidden | 100 |" in card
     assert "`train.tsv` | `abc`" in card
     assert "<svg" in (folder.path / "learning-curve.svg").read_text()
-    folder.open()
+    folder.check()
     (folder.path / "run.json").write_text("[")
     with pytest.raises(ModelError, match=r"run.json: damaged"):
         folder.result(Recipe())
@@ -61,12 +60,14 @@ def test_a_run_that_ended(tmp_path):
 
 def test_a_run_that_did_not_end_is_not_overwritten(tmp_path):
     folder = RunFolder(tmp_path / "model")
-    folder.open()
+    folder.check()
+    assert not folder.path.exists(), "nothing is made before training begins"
+    folder.begin(RECORD)
     assert folder.path == tmp_path / "model.run"
     folder.checkpoint.touch()
     with pytest.raises(ModelError, match="did not end; go on with --resume"):
-        folder.open()
-    folder.open(resume=True)
+        folder.check()
+    folder.check(resume=True)
 
 
 def test_nothing_of_the_users_is_touched(tmp_path):
@@ -74,7 +75,7 @@ def test_nothing_of_the_users_is_touched(tmp_path):
     folder.path.mkdir()
     (folder.path / "thesis.txt").touch()
     with pytest.raises(ModelError, match=r"model.run: expected the folder of a run, found thesis.txt"):
-        folder.open()
+        folder.check()
     (tmp_path / "other.run").touch()
     with pytest.raises(ModelError, match="expected a folder, found a file"):
-        RunFolder(tmp_path / "other").open()
+        RunFolder(tmp_path / "other").check()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..training.recipe import Recipe
 from .config import FormatConfig, TrainConfig
 from .options import configured
+
+if TYPE_CHECKING:
+    from ..training import RunFolder
 
 __all__ = ["train"]
 
@@ -37,14 +41,12 @@ def train(
     `chaincrf train --corpus ncbi-disease --head softmax --out softmax-model`
     """
     from .. import training
-    from ..tagging import check_destination
     from .console import note, print_json, stdout, ticker, use_threads
     from .evaluate import measure, print_measure
     from .files import read_splits
 
     use_threads(config.threads)
-    folder = training.RunFolder(check_destination(config.out))
-    folder.open(resume=resume)
+    folder = _run_folder(config.out, resume)
     if resume and (ended := folder.result(config.recipe)) is not None:
         note(f"this run has ended: the model is in {config.out}/")
         if json:
@@ -52,8 +54,7 @@ def train(
         return
     checkpoints = training.Checkpoints(folder.checkpoint, minutes=config.checkpoint_minutes, resume=resume)
     train_data, dev, test = read_splits(config)
-    run = training.run_record(config.recipe, train_data, dev)
-    folder.begin(run)
+    folder.begin(run := training.run_record(config.recipe, train_data, dev))
     metric = "accuracy" if config.task == "pos" else "F1"
     with ticker(metric) as shown:
 
@@ -100,3 +101,16 @@ def train(
         print_json(result)
     else:
         stdout().print(f"next: chaincrf tag {config.out} TEXT.txt")
+
+
+def _run_folder(out: Path, resume: bool) -> RunFolder:
+    """The folder of the run, when both it and the model's folder may be written."""
+    from ..tagging import check_destination
+    from ..training import RunFolder
+    from .console import note
+
+    folder = RunFolder(check_destination(out))
+    folder.check(resume=resume)
+    if folder.checkpoint.exists():
+        note(f"going on from {folder.checkpoint}")
+    return folder

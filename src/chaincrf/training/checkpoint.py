@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from ..errors import ModelError
@@ -47,10 +47,11 @@ class Checkpoints:
         self._run: dict[str, Any] = {}
         self._last = time.monotonic()
 
-    def begin(self, recipe: Recipe, prepared: Prepared, model: nn.Module) -> None:
+    def begin(self, recipe: Recipe, prepared: Prepared, model: nn.Module) -> Checkpoints:
         """Note what must be the same when the run goes on: the recipe, the data and the untrained model."""
         if self.path is not None:
             self._run = {"recipe": recipe.model_dump(mode="json"), "data": data_digest(prepared, model)}
+        return self
 
     def restore(self, state: TrainingState) -> None:
         """Bring back the state to go on from, if there is one and it is wanted.
@@ -86,8 +87,9 @@ def write_tree(tree: Mapping[str, Any], path: Path) -> None:
     skeleton = _take_tensors(tree, "", tensors)
     temporary = path.with_name(f"{path.name}.part")
     metadata = {"format": _FORMAT, "version": _VERSION, "tree": json.dumps(skeleton)}
-    save_file(tensors, temporary, metadata=metadata)
-    with temporary.open("rb+") as file:
+    with temporary.open("wb") as file:  # save_file has a temporary name of its own, left there after a kill
+        file.write(save(tensors, metadata=metadata))
+        file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
 

@@ -39,8 +39,8 @@ class RunFolder:
         self.path = model.with_name(f"{model.name}.run")
         self.checkpoint = self.path / _CHECKPOINT
 
-    def open(self, *, resume: bool = False) -> None:
-        """Make the folder; best asked before anything is read.
+    def check(self, *, resume: bool = False) -> None:
+        """Make sure that the folder may be written; best asked before anything is read.
 
         Args:
             resume: whether the run goes on from its checkpoint.
@@ -48,18 +48,17 @@ class RunFolder:
         Raises:
             ModelError: if the place holds something else than a run, or a run to be resumed and ``resume``
                 is False.
-            OSError: if it cannot be written.
         """
-        if self.path.exists():
-            if not self.path.is_dir():
-                raise ModelError(f"{self.path}: expected a folder, found a file")
-            if others := sorted({path.name for path in self.path.iterdir()} - _FILES):
-                raise ModelError(f"{self.path}: expected the folder of a run, found {', '.join(others[:3])}")
-            if self.checkpoint.exists() and not resume:
-                raise ModelError(
-                    f"{self.path}: holds a run that did not end; go on with --resume, or remove the folder"
-                )
-        self.path.mkdir(parents=True, exist_ok=True)
+        if not self.path.exists():
+            return
+        if not self.path.is_dir():
+            raise ModelError(f"{self.path}: expected a folder, found a file")
+        if others := sorted({path.name for path in self.path.iterdir()} - _FILES):
+            raise ModelError(f"{self.path}: expected the folder of a run, found {', '.join(others[:3])}")
+        if self.checkpoint.exists() and not resume:
+            raise ModelError(
+                f"{self.path}: holds a run that did not end; go on with --resume, or remove the folder"
+            )
 
     def result(self, recipe: Recipe) -> dict[str, Any] | None:
         """The result of a run that has ended; None if there is none.
@@ -82,7 +81,8 @@ class RunFolder:
         return result
 
     def begin(self, record: Mapping[str, Any]) -> None:
-        """Write down what is trained with what, before it is."""
+        """Make the folder, and write down what is trained with what, before it is."""
+        self.path.mkdir(parents=True, exist_ok=True)
         self._write("run.json", json.dumps(record, ensure_ascii=False, indent=1) + "\n")
 
     def add(self, epoch: Epoch) -> None:
