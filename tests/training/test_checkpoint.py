@@ -89,8 +89,12 @@ def test_files_that_are_no_checkpoints(tmp_path):
 
 @pytest.mark.parametrize(
     "change",
-    [{}, {"optimizer": "sgd", "learning_rate": 0.2, "schedule": "inverse-time"}],
-    ids=lambda change: ",".join(map(str, change.values())) or "defaults",
+    [
+        {},
+        {"optimizer": "sgd", "learning_rate": 0.2, "schedule": "inverse-time", "ema": 0.9},
+        {"optimizer": "adamw", "schedule": "plateau", "batch_size": 2, "accumulate": 2},
+    ],
+    ids=["adam", "sgd", "adamw"],
 )
 def test_a_resumed_run_is_the_uninterrupted_one(tmp_path, change):
     """Stopped between any two steps, time and again."""

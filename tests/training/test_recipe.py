@@ -23,3 +23,8 @@ def test_wrong_values(wrong):
 def test_half_precision_needs_a_gpu():
     with pytest.raises(ValidationError, match="needs a GPU"):
         Recipe(device="cpu", precision="16-mixed")
+
+
+def test_a_warm_up_ends_before_training_does():
+    with pytest.raises(ValidationError, match="warmup: expected less than the 3 epochs, got 3"):
+        Recipe(warmup=3, epochs=3)

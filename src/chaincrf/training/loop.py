@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from torch.optim import SGD, Adam, Optimizer
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from ..data.batching import Batch
 from ..errors import ConfigError, NotFiniteError
 from ..evaluation import evaluate_tags, token_accuracy
 from ..nn import BiLSTMTagger
 from ..tagging.predict import predict_tags
+from .average import Average
 from .checkpoint import Checkpoints
 from .finite import FiniteCheck
 from .recipe import Recipe
 from .record import Epoch, Fit, Kept
+from .schedule import rate
 from .setup import Prepared
 from .state import TrainingState
 
@@ -58,49 +63,52 @@ def fit(
     was best so far: see ``Fit.interrupted`` and ``Fit.failure``.
     """
     decoders = decoders or {"": None}
-    checkpoints = checkpoints or Checkpoints(None)
-    checkpoints.begin(recipe, prepared, model)
+    checkpoints = (checkpoints or Checkpoints(None)).begin(recipe, prepared, model)
     fabric = _fabric(recipe)
     torch.manual_seed(recipe.seed)  # the same dropout for every head, whatever building it drew
     optimizer = _optimizer(model, recipe)
     wrapped, wrapped_optimizer = fabric.setup(model, optimizer)
     result = Fit({name: Kept(recipe.patience) for name in decoders})
-    state = TrainingState(model, optimizer, fabric, np.random.default_rng(recipe.seed), result)
+    order = np.random.default_rng(recipe.seed)
+    state = TrainingState(model, optimizer, Average(model, recipe.ema), fabric, order, result)
     checkpoints.restore(state)
 
-    def train_one_epoch() -> Epoch:
-        plan = prepared.train.plan(recipe.batch_size, generator=state.order)
-        steps, finite = len(plan), FiniteCheck(state.epoch, gradient=recipe.precision != "16-mixed")
+    def train_one_epoch() -> float:
+        plan = prepared.train.plan(recipe.batch_size, tokens=recipe.batch_tokens, generator=state.order)
+        groups = [plan[i : i + recipe.accumulate] for i in range(0, len(plan), recipe.accumulate)]
+        steps, finite = len(groups), FiniteCheck(state.epoch, gradient=recipe.precision != "16-mixed")
+        scores = [fmean(epoch.scores.values()) for epoch in result.epochs]
         start = time.perf_counter() - state.seconds
         model.train()
-        for index in plan[state.step :]:
-            batch = prepared.train.batch(index).to(fabric.device)
-            loss = wrapped(**batch.inputs, tags=batch.tags)
-            fabric.backward(loss)
+        for group in groups[state.step :]:
+            batches = [prepared.train.batch(index).to(fabric.device) for index in group]
+            loss = _backward(fabric, wrapped, batches)
             norm = fabric.clip_gradients(
                 wrapped, wrapped_optimizer, max_norm=recipe.clip, error_if_nonfinite=False
             )
-            finite.check(state.step + 1, [batch], loss, norm)
-            _set_rate(optimizer, (state.epoch - 1) * steps + state.step, steps, recipe)
+            finite.check(state.step + 1, batches, loss, norm)
+            done = (state.epoch - 1) * steps + state.step
+            _set_rate(optimizer, recipe.learning_rate * rate(recipe, done, steps, scores))
             wrapped_optimizer.step()
             wrapped_optimizer.zero_grad()
-            state.loss += loss.detach()
+            state.average.update()
+            state.loss += loss
             state.step += 1
             state.seconds = time.perf_counter() - start
-            on_step((state.epoch - 1) * steps + state.step, recipe.epochs * steps)
+            on_step(done + 1, recipe.epochs * steps)
             if checkpoints.due and state.step < steps:
                 finite.settle()
                 checkpoints.save(state)
         finite.settle()
-        scores = _dev_scores(model, prepared, decoders)
-        return Epoch(state.epoch, state.loss.item() / steps, scores, state.seconds)
+        return state.loss.item() / steps
 
     try:
-        while state.epoch <= recipe.epochs and not all(kept.finished for kept in result.kept.values()):
-            epoch = train_one_epoch()
-            result.epochs.append(epoch)
-            for name, kept in result.kept.items():
-                kept.watch(epoch.scores[name], epoch, model)
+        while state.epoch <= recipe.epochs and not result.finished:
+            loss = train_one_epoch()
+            with state.average.in_place():
+                scores = _dev_scores(model, prepared, decoders)
+                epoch = Epoch(state.epoch, loss, scores, state.seconds)
+                result.add(epoch, model)
             on_epoch(epoch)
             state.begin_epoch(epoch.number + 1)
             checkpoints.save(state)
@@ -132,6 +140,17 @@ def _fabric(recipe: Recipe) -> Fabric:
     return fabric
 
 
+def _backward(fabric: Fabric, model: nn.Module, batches: Sequence[Batch]) -> Float[Tensor, ""]:
+    """The loss of several batches, the mean over all their sentences, and its gradient."""
+    sentences = sum(len(batch.index) for batch in batches)
+    total = torch.zeros((), device=fabric.device)
+    for batch in batches:
+        loss = model(**batch.inputs, tags=batch.tags) * (len(batch.index) / sentences)
+        fabric.backward(loss)
+        total += loss.detach()
+    return total
+
+
 def _dev_scores(
     model: BiLSTMTagger, prepared: Prepared, decoders: Mapping[str, bool | None]
 ) -> dict[str, float]:
@@ -142,23 +161,16 @@ def _dev_scores(
     }
 
 
+def _set_rate(optimizer: Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
 def _optimizer(model: BiLSTMTagger, recipe: Recipe) -> Optimizer:
     # One fused kernel saves a fifth of a training step on a CPU. A gradient scaler could not clip with it.
     fused = recipe.precision != "16-mixed"
-    if recipe.optimizer == "adam":
-        return Adam(model.parameters(), lr=recipe.learning_rate, fused=fused)
-    return SGD(model.parameters(), lr=recipe.learning_rate, momentum=recipe.momentum, fused=fused)
-
-
-def _set_rate(optimizer: Optimizer, step: int, steps_per_epoch: int, recipe: Recipe) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = recipe.learning_rate * _rate(step, steps_per_epoch, recipe)
-
-
-def _rate(step: int, steps_per_epoch: int, recipe: Recipe) -> float:
-    """The learning rate at a step, as a share of the recipe's."""
-    if recipe.schedule == "inverse-time":
-        return 1 / (1 + recipe.decay * (step // steps_per_epoch))
-    if recipe.schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, step / (recipe.epochs * steps_per_epoch))))
-    return 1.0
+    lr, decay = recipe.learning_rate, recipe.weight_decay
+    if recipe.optimizer == "sgd":
+        return SGD(model.parameters(), lr, recipe.momentum, weight_decay=decay, fused=fused)
+    kind = AdamW if recipe.optimizer == "adamw" else Adam
+    return kind(model.parameters(), lr, weight_decay=decay, fused=fused)

@@ -82,6 +82,17 @@ class Fit:
     interrupted: bool = False
     failure: NotFiniteError | None = None
 
+    def add(self, epoch: Epoch, model: BiLSTMTagger) -> None:
+        """Take another epoch in: its record, and the model's weights wherever they are the best so far."""
+        self.epochs.append(epoch)
+        for name, kept in self.kept.items():
+            kept.watch(epoch.scores[name], epoch, model)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the patience of every decoder is at an end."""
+        return all(kept.finished for kept in self.kept.values())
+
     def capture(self) -> dict[str, Any]:
         """What a checkpoint holds of it."""
         return {

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from ..nn import BiLSTMTagger
+from .average import Average
 from .record import Fit
 
 __all__ = ["TrainingState"]
@@ -23,7 +24,7 @@ class TrainingState:
     """A run between two steps.
 
     Attributes:
-        model, optimizer: of the run.
+        model, optimizer, average: of the run.
         fabric: its precision may keep a scale of the gradients.
         order: draws the batches, once an epoch.
         fit: what the finished epochs gave.
@@ -35,6 +36,7 @@ class TrainingState:
 
     model: BiLSTMTagger
     optimizer: Optimizer
+    average: Average
     fabric: Fabric
     order: np.random.Generator
     fit: Fit
@@ -60,6 +62,7 @@ class TrainingState:
         return {
             "parameters": dict(self.model.named_parameters()),
             "optimizer": optimizer | {"state": {str(i): s for i, s in optimizer["state"].items()}},
+            "average": self.average.capture(),
             "precision": self.fabric.strategy.precision.state_dict(),
             "random": {"cpu": torch.get_rng_state()} | ({"cuda": torch.cuda.get_rng_state()} if cuda else {}),
             "order": self._order_at_start,
@@ -79,6 +82,7 @@ class TrainingState:
         self.optimizer.load_state_dict(
             optimizer | {"state": {int(i): s for i, s in optimizer["state"].items()}}
         )
+        self.average.restore(captured["average"])
         self.fabric.strategy.precision.load_state_dict(captured["precision"])
         torch.set_rng_state(captured["random"]["cpu"])
         if "cuda" in captured["random"]:
