@@ -121,9 +121,10 @@ def data_digest(prepared: Prepared, model: nn.Module) -> str:
     digest = hashlib.sha256()
     digest.update(json.dumps([prepared.vocabulary.to_json(), [*map(list, prepared.dev_tags)]]).encode())
     for data in (prepared.train, prepared.dev):
-        for array in (data.type_words, data.type_chars, *data.sentences, *(data.tags or ())):
-            digest.update(f"{array.dtype}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
+        for name, part in vars(data).items():
+            for array in [part] if isinstance(part, np.ndarray) else part or []:
+                digest.update(f"{name}{array.dtype}{array.shape}".encode())
+                digest.update(np.ascontiguousarray(array).data)
     for name, value in model.state_dict().items():
         digest.update(f"{name}{value.dtype}{tuple(value.shape)}".encode())
         digest.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
