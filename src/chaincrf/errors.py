@@ -8,6 +8,7 @@
     ├── DataError      (ValueError)    a file that cannot be read; knows path, line and column
     ├── ConfigError    (ValueError)    a configuration, option or TOML file that cannot be used
     ├── ModelError     (ValueError)    a model folder or checkpoint that is missing, damaged or too new
+    ├── NotFiniteError (ArithmeticError)  a loss or a gradient that is infinite or not a number
     └── BackendError   (RuntimeError)  a backend asked for by name that cannot serve the request
 
 The command line prints the message of any of them without a traceback and exits with status 1.
@@ -25,6 +26,7 @@ __all__ = [
     "DataError",
     "LabelError",
     "ModelError",
+    "NotFiniteError",
 ]
 
 
@@ -46,6 +48,10 @@ class ConfigError(ChainCRFError, ValueError):
 
 class ModelError(ChainCRFError, ValueError):
     """A model folder or checkpoint that is missing, damaged or of a newer format."""
+
+
+class NotFiniteError(ChainCRFError, ArithmeticError):
+    """A loss or a gradient that is infinite or not a number: training cannot go on."""
 
 
 class BackendError(ChainCRFError, RuntimeError):

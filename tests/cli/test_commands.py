@@ -284,6 +284,11 @@ def test_interrupting_training_keeps_the_best_model(folder, tmp_path):
     assert "interrupted; kept epoch" in err
     assert "next: chaincrf tag" in out
     assert run("tag", tmp_path / "m", stdin="Ann\n")[0]
+    assert (tmp_path / "m.run" / "checkpoint.safetensors").exists()
+    _, err = run("train", "--train", toy, "--dev", toy, "--out", tmp_path / "m", *endless, status=1)
+    assert "m.run: holds a run that did not end; go on with --resume" in err
+    _, err = run("train", "--train", toy, "--out", tmp_path / "m", *SMALL, "--resume", status=1)
+    assert "epochs was 100000 and is 12" in err
 
 
 def test_interrupting_a_comparison_reports_the_seeds_that_are_done(folder, tmp_path):

@@ -50,6 +50,22 @@ def test_batches_are_of_similar_length_and_in_random_order():
     assert padded < 1.1 * data.num_tokens
 
 
+@given(st.lists(st.integers(0, 30), max_size=60), st.integers(1, 60), st.none() | st.integers(0, 9))
+def test_a_budget_of_tokens_is_kept(lengths, budget, seed):
+    _, _, data = make([["w"] * length for length in lengths])
+    generator = None if seed is None else np.random.default_rng(seed)
+    plan = data.plan(1, tokens=budget, generator=generator)
+    for index in plan:
+        assert len(index) == 1 or len(index) * max(lengths[i] for i in index) <= budget
+    assert sorted(i for index in plan for i in index.tolist()) == [i for i, n in enumerate(lengths) if n]
+
+
+def test_a_budget_of_tokens_is_used():
+    _, _, data = make([["w"] * 5] * 100)
+    plan = data.plan(1, tokens=50, generator=np.random.default_rng(1))
+    assert [len(index) for index in plan] == [10] * 10
+
+
 def test_without_a_generator_the_longest_come_first():
     _, _, data = make([["w"], ["w"] * 5, ["w"] * 3])
     assert [batch.index.tolist() for batch in data.batches(2)] == [[1, 2], [0]]

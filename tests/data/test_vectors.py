@@ -62,13 +62,13 @@ def test_a_table_with_its_words_beside_it_becomes_one_file(table, tmp_path):
 def test_written_whole_or_not_at_all(tmp_path, monkeypatch):
     source, target = tmp_path / "v.txt", tmp_path / "v.safetensors"
     source.write_text("the 1e5\n")
-    with pytest.raises(DataError, match="v.txt: expected numbers that float16 can hold"):
+    with pytest.raises(DataError, match=r"v\.txt: expected numbers that float16 can hold"):
         convert_vectors(source, target)
     convert_vectors(source, target, dtype="float32")
-    with pytest.raises(DataError, match="v.safetensors: expected no file here"):
+    with pytest.raises(DataError, match=r"v\.safetensors: expected no file here"):
         convert_vectors(source, target)
     before = target.read_bytes()
-    with pytest.raises(DataError, match="expected a name that ends in .safetensors"):
+    with pytest.raises(DataError, match=r"expected a name that ends in \.safetensors"):
         convert_vectors(source, tmp_path / "v.bin")
 
     def full(*_, **__):

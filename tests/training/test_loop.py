@@ -3,11 +3,14 @@ import math
 import pytest
 import torch
 
-from chaincrf.errors import ChainCRFError, ConfigError
+from chaincrf.data import Sentence, Vocabulary
+from chaincrf.data.batching import encode
+from chaincrf.errors import ConfigError, NotFiniteError
 from chaincrf.nn import BiLSTMTagger
 from chaincrf.tagging import predict_tags
-from chaincrf.training import build_model, fit, prepare
-from chaincrf.training.loop import Epoch, Kept, _rate, dev_score
+from chaincrf.training import Epoch, Kept, build_model, fit, prepare
+from chaincrf.training.finite import FiniteCheck
+from chaincrf.training.loop import dev_score
 from corpora import SMALL, toy
 
 
@@ -28,7 +31,7 @@ def test_learns_the_toy_corpus(tmp_path, head, optimizer):
     (kept,) = result.kept.values()
     assert kept.score == 1
     assert result.epochs[-1].loss < result.epochs[0].loss
-    model.load_state_dict(kept.state)
+    kept.restore(model)
     (tags,) = predict_tags(model, prepared.dev, prepared.vocabulary.tags)
     assert [tuple(path) for path in tags] == [tuple(path) for path in prepared.dev_tags]
 
@@ -49,7 +52,7 @@ def test_every_decoder_keeps_its_own_best_epoch(tmp_path):
         scores = [epoch.scores[name] for epoch in result.epochs]
         assert kept.score == max(scores) > 0
         assert kept.epoch == scores.index(max(scores)) + 1
-        model.load_state_dict(kept.state)
+        kept.restore(model)
         (tags,) = predict_tags(model, prepared.dev, prepared.vocabulary.tags, constrained=[way])
         assert dev_score(prepared.dev_tags, tags, prepared.scheme) == kept.score
 
@@ -103,21 +106,83 @@ def test_interrupt_keeps_what_was_best(tmp_path):
 
 
 def test_a_loss_that_is_not_finite_is_an_error(tmp_path):
-    recipe = SMALL.model_copy(update={"optimizer": "sgd", "learning_rate": 100.0, "clip": 1e9, "epochs": 20})
     corpus = toy(tmp_path)
-    prepared = prepare(corpus, corpus, recipe)
-    model = build_model(prepared, recipe).model
+    prepared = prepare(corpus, corpus, SMALL)
+    model = build_model(prepared, SMALL).model
     with torch.no_grad():
         model.projection.bias[0] = math.nan
+    before = model.projection.weight.detach().clone()
     with pytest.raises(
-        ChainCRFError, match=r"the loss of epoch 1 is (nan|inf): try a lower learning rate than 100"
+        NotFiniteError, match=r"epoch 1, step 1: the loss is nan; the batch: sentences \d+, \d+, \d+, \d+ of"
     ):
-        fit(model, prepared, recipe)
+        fit(model, prepared, SMALL)
+    assert torch.equal(model.projection.weight, before), "no step was taken"
 
 
-def test_schedules():
-    assert [_rate(step, 10, SMALL.model_copy(update={"schedule": "constant"})) for step in (0, 50)] == [1, 1]
-    inverse = SMALL.model_copy(update={"schedule": "inverse-time", "decay": 0.5})
-    assert [_rate(step, 10, inverse) for step in (0, 9, 10, 20)] == [1, 1, 1 / 1.5, 1 / 2]
-    cosine = SMALL.model_copy(update={"schedule": "cosine", "epochs": 4})
-    assert [round(_rate(step, 10, cosine), 6) for step in (0, 20, 40, 50)] == [1, 0.5, 0, 0]
+def test_a_loss_that_is_not_finite_keeps_what_was_best(tmp_path):
+    corpus = toy(tmp_path)
+    prepared = prepare(corpus, corpus, SMALL)
+    model = build_model(prepared, SMALL).model
+
+    def spoil(epoch):
+        if epoch.number == 2:
+            with torch.no_grad():
+                model.projection.bias[0] = math.inf
+
+    result = fit(model, prepared, SMALL, on_epoch=spoil)
+    assert "epoch 3, step 1" in str(result.failure)
+    assert len(result.epochs) == 2
+    result.kept[""].restore(model)
+    assert all(value.isfinite().all() for value in model.parameters())
+
+
+def test_a_gradient_that_is_not_finite_is_found_before_the_step():
+    batch = next(encode([Sentence(("a",)), Sentence(("b",))], Vocabulary.build([], ["O"])).batches(2))
+    check = FiniteCheck(3)
+    check.check(1, [batch], torch.tensor(1.0), torch.tensor(2.0))
+    with pytest.raises(
+        NotFiniteError, match="epoch 3, step 2: the gradient's norm is inf; the batch: sentences 1, 2"
+    ):
+        check.check(2, [batch], torch.tensor(1.0), torch.tensor(math.inf))
+    FiniteCheck(3, gradient=False).check(2, [batch], torch.tensor(1.0), torch.tensor(math.inf))
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_weight_decay_keeps_weights_small(tmp_path, optimizer):
+    recipe = SMALL.model_copy(update={"optimizer": optimizer, "epochs": 3})
+    _, free, _ = run(tmp_path, recipe)
+    _, held, _ = run(tmp_path, recipe.model_copy(update={"weight_decay": 0.3}))
+    assert held.encoder.forwards[0].weight_hh_l0.norm() < free.encoder.forwards[0].weight_hh_l0.norm()
+
+
+@pytest.mark.parametrize("head", ["crf", "softmax"])
+def test_accumulated_batches_are_one_batch(tmp_path, head):
+    """The step of several batches, of different sizes too, is the step of all their sentences."""
+    one = SMALL.model_copy(
+        update={"head": head, "dropout": 0.0, "word_dropout": 0.0, "epochs": 1, "batch_size": 20}
+    )
+    one = one.model_copy(update={"optimizer": "sgd", "learning_rate": 0.1})
+    several = one.model_copy(update={"batch_size": 6, "accumulate": 4})  # 6, 6, 6 and 2 sentences
+    (whole, model, _), (parts, other, _) = run(tmp_path, one), run(tmp_path, several)
+    assert parts.epochs[0].loss == pytest.approx(whole.epochs[0].loss, rel=1e-5)
+    for name, value in model.named_parameters():
+        torch.testing.assert_close(other.get_parameter(name), value, rtol=1e-4, atol=1e-6)
+
+
+def test_the_average_is_what_is_evaluated_and_kept(tmp_path):
+    recipe = SMALL.model_copy(update={"ema": 0.5, "epochs": 4, "patience": 9})
+    result, model, prepared = run(tmp_path, recipe)
+    last = {name: value.detach().clone() for name, value in model.named_parameters()}
+    kept = result.kept[""]
+    kept.restore(model)
+    assert any(not torch.equal(value, last[name]) for name, value in model.named_parameters())
+    (tags,) = predict_tags(model, prepared.dev, prepared.vocabulary.tags)
+    assert dev_score(prepared.dev_tags, tags, prepared.scheme) == kept.score
+    plain, raw, _ = run(tmp_path, recipe.model_copy(update={"ema": 0.0}))
+    assert [epoch.loss for epoch in plain.epochs] == [epoch.loss for epoch in result.epochs]
+    assert all(torch.equal(value, last[name]) for name, value in raw.named_parameters())
+
+
+def test_batches_by_tokens(tmp_path):
+    result, *_ = run(tmp_path, SMALL.model_copy(update={"batch_tokens": 28}))
+    assert result.kept[""].score == 1

@@ -36,3 +36,8 @@ def test_one_table_or_several():
 def test_a_character_bilstm_has_two_halves():
     with pytest.raises(ValidationError, match="expected an even number, got 31"):
         Recipe(char_encoder="lstm", char_filters=31)
+
+
+def test_a_warm_up_ends_before_training_does():
+    with pytest.raises(ValidationError, match="warmup: expected less than the 3 epochs, got 3"):
+        Recipe(warmup=3, epochs=3)

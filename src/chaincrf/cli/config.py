@@ -96,6 +96,9 @@ class TrainConfig(Recipe, _DataConfig):
     """Options of ``chaincrf train``."""
 
     out: Path = Field(Path("model"), description="the model folder to write")
+    checkpoint_minutes: float = Field(
+        default=10, ge=0, description="save the run so often, besides at every epoch's end; 0: at every step"
+    )
 
     @property
     def recipe(self) -> Recipe:

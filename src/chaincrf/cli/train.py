@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..training.recipe import Recipe
 from .config import FormatConfig, TrainConfig
 from .options import configured
+
+if TYPE_CHECKING:
+    from ..training import RunFolder
 
 __all__ = ["train"]
 
@@ -17,11 +21,16 @@ __all__ = ["train"]
 def train(
     config: TrainConfig,
     json: Annotated[bool, typer.Option("--json", help="print the result as JSON on standard output")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="go on from the checkpoint of a run that did not end, if there is one"),
+    ] = False,
 ) -> None:
     """Train a tagger and write a model folder.
 
     The best epoch by development score (span F1, token accuracy for POS) is kept. Ctrl-C ends training and
-    keeps what was best so far.
+    keeps what was best so far. The run is saved at every epoch's end, and every --checkpoint-minutes, in a
+    folder beside the model's; the same command with --resume goes on from there, as if nothing had happened.
 
     For example:
 
@@ -32,27 +41,47 @@ def train(
     `chaincrf train --corpus ncbi-disease --head softmax --out softmax-model`
     """
     from .. import training
-    from ..tagging import check_destination
     from .console import note, print_json, stdout, ticker, use_threads
     from .evaluate import measure, print_measure
     from .files import read_splits
 
     use_threads(config.threads)
-    check_destination(config.out)
+    folder = _run_folder(config.out, resume)
+    if resume and (ended := folder.result(config.recipe)) is not None:
+        note(f"this run has ended: the model is in {config.out}/")
+        if json:
+            print_json(ended)
+        return
+    checkpoints = training.Checkpoints(folder.checkpoint, minutes=config.checkpoint_minutes, resume=resume)
     train_data, dev, test = read_splits(config)
-    with ticker("accuracy" if config.task == "pos" else "F1") as shown:
+    folder.begin(run := training.run_record(config.recipe, train_data, dev))
+    metric = "accuracy" if config.task == "pos" else "F1"
+    with ticker(metric) as shown:
+
+        def finished(epoch: training.Epoch) -> None:
+            folder.add(epoch)
+            shown.epoch(epoch)
+
         shown.title(f"training a BiLSTM with a {config.head} head, seed {config.seed}")
         try:
             tagger, record = training.train(
-                train_data, dev, config.recipe, on_step=shown.step, on_epoch=shown.epoch
+                train_data,
+                dev,
+                config.recipe,
+                checkpoints=checkpoints,
+                on_step=shown.step,
+                on_epoch=finished,
             )
         except KeyboardInterrupt:
             note("interrupted before the end of the first epoch: nothing to keep")
             raise
     (kept,) = record.kept.values()
     tagger.save(config.out)
+    folder.show(record.epochs, metric)
     how = "interrupted; " if record.interrupted else ""
     note(f"{how}kept epoch {kept.epoch} of {kept.epochs}, dev {100 * kept.score:.2f}, in {config.out}/")
+    if record.failure is not None:
+        raise record.failure
     result = {
         "model": str(config.out),
         "best_epoch": kept.epoch,
@@ -64,7 +93,24 @@ def train(
         result["test"] = measured = measure(tagger, test)
         if not json:
             print_measure(measured)
+    if record.interrupted:
+        note("the same command with --resume goes on from the last checkpoint")
+    else:
+        folder.close(run, result)
     if json:
         print_json(result)
     else:
         stdout().print(f"next: chaincrf tag {config.out} TEXT.txt")
+
+
+def _run_folder(out: Path, resume: bool) -> RunFolder:
+    """The folder of the run, when both it and the model's folder may be written."""
+    from ..tagging import check_destination
+    from ..training import RunFolder
+    from .console import note
+
+    folder = RunFolder(check_destination(out))
+    folder.check(resume=resume)
+    if folder.checkpoint.exists():
+        note(f"going on from {folder.checkpoint}")
+    return folder

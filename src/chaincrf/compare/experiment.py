@@ -155,10 +155,12 @@ class _Bench:
         record = fit(model, self.prepared, recipe, decoders=ways, on_step=on_step, on_epoch=on_epoch)
         if record.interrupted:
             raise KeyboardInterrupt
+        if record.failure is not None:
+            raise record.failure
         results = {}
         for variant in decoders:
             kept = record.kept[variant.name]
-            model.load_state_dict(kept.state)
+            kept.restore(model)
             tags, speed = self._tag(model, variant)
             said = recipe.model_copy(update={"constrain": variant.constrain})
             results[variant.name] = _Result(said, kept, self._measure(recipe.seed, kept, tags, speed), tags)

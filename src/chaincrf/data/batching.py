@@ -94,30 +94,40 @@ class EncodedSentences:
         return sum(map(len, self.sentences))
 
     def batches(self, batch_size: int, *, generator: np.random.Generator | None = None) -> Iterator[Batch]:
-        """Batches of sentences of similar length; empty sentences are left out.
+        """Batches of sentences of similar length, see :meth:`plan`."""
+        return map(self.batch, self.plan(batch_size, generator=generator))
+
+    def plan(
+        self, batch_size: int, *, tokens: int = 0, generator: np.random.Generator | None = None
+    ) -> list[Int[np.ndarray, " B"]]:
+        """Which sentences make a batch: those of similar length; empty ones are left out.
 
         Args:
             batch_size: sentences in a batch.
+            tokens: instead of ``batch_size``, tokens in a batch at most, padding included; a sentence that
+                is longer is a batch of its own. 0: ``batch_size`` holds.
             generator: draws the order. Without it, sentences are sorted by length, the longest first, so
                 that memory is at its peak in the first batch.
+
+        Returns:
+            For each batch, the positions of its sentences.
         """
         lengths = np.array([len(sentence) for sentence in self.sentences])
         order = np.flatnonzero(lengths)
         if generator is None:
             order = order[np.argsort(-lengths[order], kind="stable")]
-            chunks = _chunks(order, batch_size)
-        else:
-            order = generator.permutation(order)
-            chunks = [
-                chunk
-                for pool in _chunks(order, batch_size * _POOL)
-                for chunk in _chunks(pool[np.argsort(lengths[pool], kind="stable")], batch_size)
-            ]
-            chunks = [chunks[i] for i in generator.permutation(len(chunks))]
-        for chunk in chunks:
-            yield self._collate(chunk)
+            return _cut(order, lengths, batch_size, tokens)
+        order = generator.permutation(order)
+        usual = max(1, round(tokens / lengths[order].mean())) if tokens and len(order) else batch_size
+        chunks = [
+            chunk
+            for pool in _chunks(order, usual * _POOL)
+            for chunk in _cut(pool[np.argsort(lengths[pool], kind="stable")], lengths, batch_size, tokens)
+        ]
+        return [chunks[i] for i in generator.permutation(len(chunks))]
 
-    def _collate(self, index: np.ndarray) -> Batch:
+    def batch(self, index: Int[np.ndarray, " B"]) -> Batch:
+        """The sentences at some positions, padded to the longest of them."""
         rows = [self.sentences[i] for i in index]
         lengths = np.array([len(row) for row in rows])
         mask = np.arange(lengths.max()) < lengths[:, None]
@@ -185,6 +195,19 @@ def encode(
 
 def _chunks(array: np.ndarray, size: int) -> list[np.ndarray]:
     return [array[start : start + size] for start in range(0, len(array), size)]
+
+
+def _cut(order: np.ndarray, lengths: np.ndarray, batch_size: int, tokens: int) -> list[np.ndarray]:
+    """Batches of sentences that are sorted by length, by number or by a budget of tokens."""
+    if not tokens:
+        return _chunks(order, batch_size)
+    starts, longest = [0], 0
+    for position, length in enumerate(lengths[order].tolist()):
+        longest = max(longest, length)
+        if position > starts[-1] and longest * (position + 1 - starts[-1]) > tokens:
+            starts.append(position)
+            longest = length
+    return np.split(order, starts[1:]) if len(order) else []
 
 
 def _shorten(token: str) -> str:

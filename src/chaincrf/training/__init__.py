@@ -9,18 +9,23 @@ from typing import TYPE_CHECKING
 from .._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .loop import Epoch, Fit, Kept, fit
+    from .checkpoint import Checkpoints
+    from .folder import RunFolder
+    from .loop import fit
     from .named import named_recipe, recipe_toml
     from .recipe import Recipe
-    from .run import environment, finished_tagger, train
+    from .record import Epoch, Fit, Kept
+    from .run import environment, finished_tagger, run_record, train
     from .setup import Prepared, build_model, in_scheme, prepare
 
 __all__ = [
+    "Checkpoints",
     "Epoch",
     "Fit",
     "Kept",
     "Prepared",
     "Recipe",
+    "RunFolder",
     "build_model",
     "environment",
     "finished_tagger",
@@ -29,17 +34,20 @@ __all__ = [
     "named_recipe",
     "prepare",
     "recipe_toml",
+    "run_record",
     "train",
 ]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "Epoch": "loop",
-        "Fit": "loop",
-        "Kept": "loop",
+        "Checkpoints": "checkpoint",
+        "Epoch": "record",
+        "Fit": "record",
+        "Kept": "record",
         "Prepared": "setup",
         "Recipe": "recipe",
+        "RunFolder": "folder",
         "build_model": "setup",
         "environment": "run",
         "finished_tagger": "run",
@@ -48,6 +56,7 @@ __getattr__, __dir__ = lazy_names(
         "named_recipe": "named",
         "prepare": "setup",
         "recipe_toml": "named",
+        "run_record": "run",
         "train": "run",
     },
 )

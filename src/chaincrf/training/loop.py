@@ -2,84 +2,33 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from statistics import fmean
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from torch import Tensor
-from torch.optim import SGD, Adam, Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from ..errors import ChainCRFError, ConfigError
+from ..data.batching import Batch
+from ..errors import ConfigError, NotFiniteError
 from ..evaluation import evaluate_tags, token_accuracy
 from ..nn import BiLSTMTagger
 from ..tagging.predict import predict_tags
+from .average import Average
+from .checkpoint import Checkpoints
+from .finite import FiniteCheck
 from .recipe import Recipe
+from .record import Epoch, Fit, Kept
+from .schedule import rate
 from .setup import Prepared
+from .state import TrainingState
 
-__all__ = ["Epoch", "Fit", "Kept", "dev_score", "fit"]
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one pass over the training data gave."""
-
-    number: int
-    loss: float
-    scores: Mapping[str, float]
-    train_seconds: float
-
-
-@dataclass
-class Kept:
-    """The weights that one decoder's best development score selected.
-
-    It watches a run until its patience is at an end, whatever other decoders do.
-
-    Attributes:
-        patience: epochs without a better score after which the decoder is finished.
-        score: the best development score, 0..1.
-        epoch: the epoch it belongs to, counted from 1.
-        state: the weights after that epoch.
-        epochs: epochs watched.
-        train_seconds: seconds of their training steps, evaluation excluded.
-    """
-
-    patience: int
-    score: float = -1.0
-    epoch: int = 0
-    state: Mapping[str, Tensor] = field(default_factory=dict)
-    epochs: int = 0
-    train_seconds: float = 0.0
-
-    @property
-    def finished(self) -> bool:
-        """Whether the patience is at an end."""
-        return self.epochs - self.epoch >= self.patience
-
-    def watch(self, score: float, epoch: Epoch, model: BiLSTMTagger) -> None:
-        """Keep the weights if they are the best so far; of those that find nothing at all, the latest."""
-        if self.finished:
-            return
-        self.epochs = epoch.number
-        self.train_seconds += epoch.train_seconds
-        if score > self.score or score == 0:
-            self.score, self.epoch = score, epoch.number
-            self.state = {key: value.detach().cpu().clone() for key, value in model.state_dict().items()}
-
-
-@dataclass
-class Fit:
-    """A finished training run: its epochs, and the best weights for each decoder."""
-
-    kept: dict[str, Kept]
-    epochs: list[Epoch] = field(default_factory=list)
-    interrupted: bool = False
+__all__ = ["dev_score", "fit"]
 
 
 def fit(
@@ -88,72 +37,86 @@ def fit(
     recipe: Recipe,
     *,
     decoders: Mapping[str, bool | None] | None = None,
+    checkpoints: Checkpoints | None = None,
     on_step: Callable[[int, int], None] = lambda done, total: None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> Fit:
     """Train a model; after every epoch decode the development data and keep the best weights.
 
     Args:
-        model: the model, changed in place; its last weights are not the best ones, see ``Fit.kept``.
+        model: the model as it was built, changed in place; its last weights are not the best ones, see
+            ``Fit.kept``.
         prepared: the data.
         recipe: how to train.
         decoders: names of ways to decode, with the ``constrained`` argument of each. Every one of them
             keeps its own best epoch.
+        checkpoints: where the run is saved, and whether it goes on from there.
         on_step: called after every step with the steps done and those of the whole run.
         on_epoch: called after every epoch.
 
     Raises:
-        ChainCRFError: if the loss is not finite.
+        NotFiniteError: if the loss or the gradient is not finite in the first epoch.
         ConfigError: if the device is not there, or cannot compute in the recipe's precision.
+        ModelError: if there is a checkpoint to go on from, but of another run.
 
-    A keyboard interrupt after the first epoch ends the run and returns what was best so far.
+    After the first epoch a keyboard interrupt, or a loss that is not finite, ends the run and returns what
+    was best so far: see ``Fit.interrupted`` and ``Fit.failure``.
     """
     decoders = decoders or {"": None}
-    result = Fit({name: Kept(recipe.patience) for name in decoders})
+    checkpoints = (checkpoints or Checkpoints(None)).begin(recipe, prepared, model)
     fabric = _fabric(recipe)
     torch.manual_seed(recipe.seed)  # the same dropout for every head, whatever building it drew
-    order = np.random.default_rng(recipe.seed)
-    steps = math.ceil(sum(map(bool, map(len, prepared.train.sentences))) / recipe.batch_size)
     optimizer = _optimizer(model, recipe)
-    schedule = LambdaLR(optimizer, lambda step: _rate(step, steps, recipe))
     wrapped, wrapped_optimizer = fabric.setup(model, optimizer)
+    result = Fit({name: Kept(recipe.patience) for name in decoders})
+    order = np.random.default_rng(recipe.seed)
+    state = TrainingState(model, optimizer, Average(model, recipe.ema), fabric, order, result)
+    checkpoints.restore(state)
 
-    def train_one_epoch(number: int) -> float:
+    def train_one_epoch() -> float:
+        plan = prepared.train.plan(recipe.batch_size, tokens=recipe.batch_tokens, generator=state.order)
+        groups = [plan[i : i + recipe.accumulate] for i in range(0, len(plan), recipe.accumulate)]
+        steps, finite = len(groups), FiniteCheck(state.epoch, gradient=recipe.precision != "16-mixed")
+        scores = [fmean(epoch.scores.values()) for epoch in result.epochs]
+        start = time.perf_counter() - state.seconds
         model.train()
-        loss_sum = torch.zeros((), device=fabric.device)
-        for step, batch in enumerate(prepared.train.batches(recipe.batch_size, generator=order), start=1):
-            moved = batch.to(fabric.device)
-            loss = wrapped(**moved.inputs, tags=moved.tags)
-            fabric.backward(loss)
-            fabric.clip_gradients(wrapped, wrapped_optimizer, max_norm=recipe.clip, error_if_nonfinite=False)
+        for group in groups[state.step :]:
+            batches = [prepared.train.batch(index).to(fabric.device) for index in group]
+            loss = _backward(fabric, wrapped, batches)
+            norm = fabric.clip_gradients(
+                wrapped, wrapped_optimizer, max_norm=recipe.clip, error_if_nonfinite=False
+            )
+            finite.check(state.step + 1, batches, loss, norm)
+            done = (state.epoch - 1) * steps + state.step
+            _set_rate(optimizer, recipe.learning_rate * rate(recipe, done, steps, scores))
             wrapped_optimizer.step()
             wrapped_optimizer.zero_grad()
-            schedule.step()
-            loss_sum += loss.detach()
-            on_step((number - 1) * steps + step, recipe.epochs * steps)
-        return loss_sum.item() / steps
+            state.average.update()
+            state.loss += loss
+            state.step += 1
+            state.seconds = time.perf_counter() - start
+            on_step(done + 1, recipe.epochs * steps)
+            if checkpoints.due and state.step < steps:
+                finite.settle()
+                checkpoints.save(state)
+        finite.settle()
+        return state.loss.item() / steps
 
     try:
-        for number in range(1, recipe.epochs + 1):
-            start = time.perf_counter()
-            loss = train_one_epoch(number)
-            seconds = time.perf_counter() - start
-            if not math.isfinite(loss):
-                raise ChainCRFError(
-                    f"the loss of epoch {number} is {loss}: "
-                    f"try a lower learning rate than {recipe.learning_rate}"
-                )
-            epoch = Epoch(number, loss, _dev_scores(model, prepared, decoders), seconds)
-            result.epochs.append(epoch)
-            for name, kept in result.kept.items():
-                kept.watch(epoch.scores[name], epoch, model)
+        while state.epoch <= recipe.epochs and not result.finished:
+            loss = train_one_epoch()
+            with state.average.in_place():
+                scores = _dev_scores(model, prepared, decoders)
+                epoch = Epoch(state.epoch, loss, scores, state.seconds)
+                result.add(epoch, model)
             on_epoch(epoch)
-            if all(kept.finished for kept in result.kept.values()):
-                break
-    except KeyboardInterrupt:
-        if not result.epochs:
+            state.begin_epoch(epoch.number + 1)
+            checkpoints.save(state)
+    except (KeyboardInterrupt, NotFiniteError) as error:
+        if not all(kept.state for kept in result.kept.values()):
             raise
-        result.interrupted = True
+        result.failure = error if isinstance(error, NotFiniteError) else None
+        result.interrupted = result.failure is None
     return result
 
 
@@ -177,6 +140,17 @@ def _fabric(recipe: Recipe) -> Fabric:
     return fabric
 
 
+def _backward(fabric: Fabric, model: nn.Module, batches: Sequence[Batch]) -> Float[Tensor, ""]:
+    """The loss of several batches, the mean over all their sentences, and its gradient."""
+    sentences = sum(len(batch.index) for batch in batches)
+    total = torch.zeros((), device=fabric.device)
+    for batch in batches:
+        loss = model(**batch.inputs, tags=batch.tags) * (len(batch.index) / sentences)
+        fabric.backward(loss)
+        total += loss.detach()
+    return total
+
+
 def _dev_scores(
     model: BiLSTMTagger, prepared: Prepared, decoders: Mapping[str, bool | None]
 ) -> dict[str, float]:
@@ -187,18 +161,16 @@ def _dev_scores(
     }
 
 
+def _set_rate(optimizer: Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
 def _optimizer(model: BiLSTMTagger, recipe: Recipe) -> Optimizer:
     # One fused kernel saves a fifth of a training step on a CPU. A gradient scaler could not clip with it.
     fused = recipe.precision != "16-mixed"
-    if recipe.optimizer == "adam":
-        return Adam(model.parameters(), lr=recipe.learning_rate, fused=fused)
-    return SGD(model.parameters(), lr=recipe.learning_rate, momentum=recipe.momentum, fused=fused)
-
-
-def _rate(step: int, steps_per_epoch: int, recipe: Recipe) -> float:
-    """The learning rate at a step, as a share of the recipe's."""
-    if recipe.schedule == "inverse-time":
-        return 1 / (1 + recipe.decay * (step // steps_per_epoch))
-    if recipe.schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, step / (recipe.epochs * steps_per_epoch))))
-    return 1.0
+    lr, decay = recipe.learning_rate, recipe.weight_decay
+    if recipe.optimizer == "sgd":
+        return SGD(model.parameters(), lr, recipe.momentum, weight_decay=decay, fused=fused)
+    kind = AdamW if recipe.optimizer == "adamw" else Adam
+    return kind(model.parameters(), lr, weight_decay=decay, fused=fused)

@@ -97,18 +97,39 @@ class Recipe(BaseModel):
         description="probability that a training word is replaced by the unknown word",
     )
     min_count: int = Field(default=1, ge=1, description="words seen less often in training are unknown words")
-    optimizer: Literal["adam", "sgd"] = Field(default="adam", description="adam, or sgd with momentum")
+    optimizer: Literal["adam", "adamw", "sgd"] = Field(
+        default="adam", description="adam, adamw, or sgd with momentum"
+    )
+    weight_decay: float = Field(
+        default=0.0, ge=0, lt=1, description="of all weights: L2 for adam and sgd, decoupled for adamw"
+    )
     learning_rate: float = Field(
         default=0.005, gt=0, le=100, description="the (first) learning rate; about 0.015 is usual for sgd"
     )
     momentum: float = Field(default=0.9, ge=0, lt=1, description="of sgd")
-    schedule: Literal["constant", "inverse-time", "cosine"] = Field(
+    schedule: Literal["constant", "inverse-time", "cosine", "plateau"] = Field(
         default="cosine",
-        description="learning rate over time: rate/(1 + decay * epoch), or half a cosine to zero",
+        description="learning rate over time: rate/(1 + decay * epoch), half a cosine to zero, or halved "
+        "when the development score no longer grows",
+    )
+    warmup: float = Field(default=0.0, ge=0, description="epochs over which the learning rate first grows")
+    plateau_patience: int = Field(
+        default=2, ge=1, description="epochs without a better score after which the plateau schedule halves"
     )
     decay: float = Field(default=0.05, ge=0, description="of the inverse-time schedule, an epoch")
     clip: float = Field(default=5.0, gt=0, description="largest norm of the gradient")
     batch_size: int = Field(default=16, ge=1, le=65536, description="sentences in a batch")
+    batch_tokens: int = Field(
+        default=0, ge=0, description="instead: tokens in a batch at most, padding included; 0: --batch-size"
+    )
+    accumulate: int = Field(default=1, ge=1, le=65536, description="batches of which one step is made")
+    ema: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="moving average of the weights, evaluated and kept in their place: the weight of the "
+        "past at every step, such as 0.999; 0: none",
+    )
     epochs: int = Field(default=12, ge=1, le=100_000, description="passes over the training data, at most")
     patience: int = Field(
         default=5, ge=1, description="stop after so many epochs without a better development score"
@@ -148,4 +169,6 @@ class Recipe(BaseModel):
             raise ValueError(f"char_filters of a BiLSTM: expected an even number, got {self.char_filters}")
         if self.precision == "16-mixed" and self.device == "cpu":
             raise ValueError("precision 16-mixed needs a GPU; on the CPU take bf16-mixed or 32-true")
+        if self.warmup >= self.epochs:
+            raise ValueError(f"warmup: expected less than the {self.epochs} epochs, got {self.warmup}")
         return self
