@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 import os
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -266,6 +269,30 @@ def growth(name: str, shapes: dict[int, tuple[int, int, int]], threads: bool = F
     return {"as it grows": name, "shapes": {str(n): list(s) for n, s in shapes.items()}, "cost": rows}
 
 
+FIRST = """
+import time, torch
+start = time.perf_counter()
+from chaincrf import CRF
+layer = CRF(9)
+layer(torch.zeros(2, 3, 9, requires_grad=True), torch.zeros(2, 3, dtype=torch.long)).backward()
+print(time.perf_counter() - start)
+"""
+
+
+def first_call() -> dict[str, float]:
+    """Seconds from ``import chaincrf`` to the first loss and its gradient, in a process that has torch."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | {"NUMBA_CACHE_DIR": folder}
+
+        def once() -> float:
+            run = subprocess.run(
+                [sys.executable, "-c", FIRST], env=environment, capture_output=True, text=True, check=True
+            )
+            return float(run.stdout)
+
+        return {"cold cache": round(once(), 1), "warm cache": round(min(once() for _ in range(3)), 2)}
+
+
 def plot(rows: list[dict[str, Any]], path: Path) -> None:
     """Cost against each size."""
     mpl.use("Agg")
@@ -300,7 +327,7 @@ def crf(data: Path | None) -> Iterator[dict[str, Any]]:
     warnings.filterwarnings("ignore", message=".*arg_constraints")  # torch-struct's
     shapes = []
     for shape in SHAPES:
-        row = one_shape(shape, rounds=15)
+        row = one_shape(shape, rounds=31)
         shapes.append(row)
         yield row
     losses, decoding = "loss and gradient, ms (quartiles)", "decoding, ms (quartiles)"
@@ -324,6 +351,7 @@ def crf(data: Path | None) -> Iterator[dict[str, Any]]:
             ratio(largest, losses, "pytorch_crf"), 1
         ),
         "(1, 20, 9) decoding, us": round(1000 * sentence[1], 1),
+        "import to first loss, s": first_call(),
     }
     grown = [
         growth("T", {n: (1, n, 9) for n in (1_000, 10_000, 100_000, 1_000_000)}),

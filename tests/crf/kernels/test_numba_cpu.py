@@ -285,3 +285,63 @@ assert grown < 250, grown  # MiB; the emissions are 34, their gradient as much
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+# A loss that is reduced in the kernel.
+
+
+def reduced(chain: LinearChain, tags: Tensor, reduction: str, name: str) -> list[Tensor]:
+    parts = [x.detach().requires_grad_() for x in chain._inputs()[:4]]
+    with backend(name):
+        loss = LinearChain(*parts, chain.mask).loss(tags, reduction)
+        return [loss.detach(), *torch.autograd.grad(loss, parts)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("reduction", ["sum", "mean", "token_mean"])
+@pytest.mark.parametrize("forbid", [0.0, 0.3])
+def test_reduced_losses(shape: tuple[int, int, int], reduction: str, forbid: float) -> None:
+    chain, tags = chain_of(*shape, forbid=forbid)
+    for ours, theirs in zip(
+        *(reduced(chain, tags, reduction, n) for n in ("numba", "reference")), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("change", ["unknown", "wide", "nan"])
+def test_what_cannot_be_reduced_in_the_kernel_is_found_by_sequence(change: str) -> None:
+    chain, tags = chain_of(9, 20, 5, scale=1e3 if change == "wide" else 1.0, forbid=0.3)
+    if change == "unknown":
+        tags[0, 3:5] = -100
+    if change == "nan":
+        chain.emissions.data[1] = torch.nan
+    for ours, theirs in zip(*(reduced(chain, tags, "mean", n) for n in ("numba", "reference")), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-8, equal_nan=True)
+
+
+def test_the_gradient_of_a_reduced_loss_is_not_handed_out_twice() -> None:
+    chain, tags = chain_of(5, 9, 4)
+    loss = chain.loss(tags)
+    loss.backward(retain_graph=True)
+    once = chain.emissions.grad.clone()
+    loss.backward(retain_graph=True)
+    torch.testing.assert_close(chain.emissions.grad, 2 * once)
+    (3 * loss).backward()
+    torch.testing.assert_close(chain.emissions.grad, 5 * once)
+    with pytest.raises(RuntimeError, match="second time"):
+        loss.backward()
+
+
+def test_a_reduced_loss_has_a_second_derivative() -> None:
+    chain, tags = chain_of(3, 4, 3)
+    parts = [x.detach().requires_grad_() for x in chain._inputs()[:4]]
+    assert torch.autograd.gradgradcheck(lambda *x: LinearChain(*x, chain.mask).loss(tags), parts)
+
+
+def test_threads_of_python_where_pytorch_brings_no_openmp(
+    many_workers: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain, tags = chain_of(50, 20, 5)
+    expected = result(chain, tags)
+    monkeypatch.setattr(threads, "_openmp", lambda: None)
+    assert all(map(torch.equal, result(chain, tags), expected))

@@ -215,6 +215,8 @@ def _finish(
     rows = (status == NOT_A_NUMBER).nonzero()[:, 0]
     for x in (value, *(counts if gradient else ())):
         x[rows] = torch.nan
+    if gradient and mask is not None and len(rows):
+        counts.emissions[rows] = torch.where(mask[rows].unsqueeze(2), torch.nan, 0.0).to(value.dtype)
 
 
 def _contiguous(*tensors: Tensor | None) -> tuple[list[Tensor | None], list[int]]:

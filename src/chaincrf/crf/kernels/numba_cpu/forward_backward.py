@@ -12,11 +12,12 @@ and log Z is the log of what was divided out. No logarithm and no exponential in
 only multiply-adds: three small matrix products. As all factors are positive, each number is right to a few
 units in the last place, unless it underflows.
 
-Nothing underflows unseen. Emissions within +-64 are taken as they are, else those of a token are divided by
-the largest. An entry of U or A under e^-173 is left out. Then, as long as no alpha that is not 0 is under
-2^-500, no product underflows; a sequence with such an alpha is given back, to be computed in log space. What
+Nothing underflows unseen. Emissions within +-45 are taken as they are, else those of a token are divided by
+the largest. An entry of U or A under e^-173 > 2^-250 is left out. Then U and A are at least 2^-250, s at
+least 2^-80 (alpha is at most 2 K e^45, K under 2^14), and as long as no alpha that is not 0 is under 2^-440,
+no product is under 2^-1020; a sequence with such an alpha is given back, to be computed in log space. What
 was left out is exactly the paths with an entry left out. They weigh at most K^T e^-d together, if e^-d is the
-largest of those entries and no factor is above 1 (e^64 a token where emissions were taken as they are). If
+largest of those entries and no factor is above 1 (e^45 a token where emissions were taken as they are). If
 that is not below 2^-60 of the Z that was found, the sequence is given back too. If it is, no probability has
 changed by more than 2^-60.
 """
@@ -88,9 +89,9 @@ __all__ = ["AFTER", "AT_MEMORY", "BEFORE", "TILES", "Problem", "run", "sizes"]
 
 W = WIDTH
 FLOOR = -173.0
-LOWEST = 2.0**-500
+LOWEST = 2.0**-440
 MARGIN = 61 * math.log(2)
-PLAIN = 64.0
+PLAIN = 45.0
 BLOCK, HOT = 128, 16
 """Rows whose moves are counted at once, and steps that are exponentiated at once, to stay in the cache."""
 
