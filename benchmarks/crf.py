@@ -22,7 +22,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from chaincrf import CRF
 from chaincrf.crf import LinearChain
-from chaincrf.crf.backends import backend
+from chaincrf.crf.backends import backend, kernels_for
 
 __all__ = ["crf"]
 
@@ -293,6 +293,29 @@ def first_call() -> dict[str, float]:
         return {"cold cache": round(once(), 1), "warm cache": round(min(once() for _ in range(3)), 2)}
 
 
+def where_the_time_goes(shape: tuple[int, int, int]) -> dict[str, float]:
+    """Microseconds of a loss, step by step, beside those of a cross-entropy."""
+    problem = Problem.draw(*shape)
+    layer = CRF(shape[2])
+    kernels = kernels_for(problem.emissions)
+    assert kernels is not None
+    chain = layer.chain(problem.emissions, problem.mask)._inputs()
+    (loss, _), (softmax, _) = chaincrf(problem), cross_entropy(problem)
+    assert loss is not None
+    assert softmax is not None
+    runs = {
+        "kernel, with its gradient": lambda: kernels.reduced_loss(
+            *chain, problem.tags, gradient=True, reduction="mean"
+        ),
+        "loss": loss,
+        "loss and backward": with_gradient(loss, problem.emissions),
+        "cross-entropy": softmax,
+        "cross-entropy and backward": with_gradient(softmax, problem.emissions),
+        "a sum and backward": with_gradient(problem.emissions.sum, problem.emissions),
+    }
+    return {name: round(1000 * q[1], 1) for name, q in quartiles(runs, 31).items()}
+
+
 def plot(rows: list[dict[str, Any]], path: Path) -> None:
     """Cost against each size."""
     mpl.use("Agg")
@@ -353,6 +376,7 @@ def crf(data: Path | None) -> Iterator[dict[str, Any]]:
         "(1, 20, 9) decoding, us": round(1000 * sentence[1], 1),
         "import to first loss, s": first_call(),
     }
+    yield {f"where the time goes at {shape}, us": where_the_time_goes(shape) for shape in SHAPES[:3]}
     grown = [
         growth("T", {n: (1, n, 9) for n in (1_000, 10_000, 100_000, 1_000_000)}),
         growth("K", {n: (16, 50, n) for n in (2, 5, 9, 17, 25, 50, 100, 200, 500, 1500)}),

@@ -1,4 +1,4 @@
-"""Write the tables of the README from ``benchmarks/results``: ``python benchmarks/tables.py``."""
+"""Write the tables of the README and of docs/api/crf.md: ``python benchmarks/tables.py``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["TABLES", "fill", "main"]
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-README = ROOT / "README.md"
+PAGES = [ROOT / "README.md", ROOT / "docs" / "api" / "crf.md"]
 
 
 def rows(name: str) -> list[dict[str, Any]]:
@@ -79,7 +79,34 @@ def crf() -> str:
     return markdown([*header, "decoding, ms", "pytorch-crf, ms", "ratio"], body)
 
 
-TABLES: dict[str, Callable[[], str]] = {"ncbi": ncbi, "pos": pos, "crf": crf}
+def reach() -> str:
+    """What the layer was to reach on a CPU, and what it does."""
+    measured = next(row for row in rows("crf") if "import to first loss, s" in row)
+    loss, softmax, decoding, wide, sentence, first = measured.values()
+    per_token = next(row for row in rows("crf") if row.get("as it grows") == "T")["cost"]
+    growth = per_token["1000000"]["loss"]["ns a token"] / per_token["1000"]["loss"]["ns a token"]
+    body = [
+        ["loss and gradient, pytorch-crf / chaincrf, geometric mean", f"{loss:.0f}", "80"],
+        ["loss and gradient, chaincrf / cross-entropy, K <= 25, geometric mean", f"{softmax:.2f}", "1.0"],
+        ["decoding, pytorch-crf / chaincrf, geometric mean", f"{decoding:.0f}", "120"],
+        ["(16, 100, 200) loss and gradient, pytorch-crf / chaincrf", f"{wide:.0f}", "50"],
+        ["one sentence (1, 20, 9) decoded, microseconds", f"{sentence:.0f}", "60"],
+        ["a token of 1,000,000 / a token of 1,000, loss and gradient", f"{growth:.2f}", "1.3"],
+        ["import to first loss after compilation, s", f"{first['warm cache']:.2f}", "0.5"],
+        ["import to first loss with compilation, s", f"{first['cold cache']:.0f}", "20"],
+    ]
+    return markdown(["", "measured", "bar"], body)
+
+
+def steps() -> str:
+    """Where the time of a loss goes."""
+    found = next(row for row in rows("crf") if "where the time goes" in next(iter(row)))
+    names = list(next(iter(found.values())))
+    body = [[name, *(f"{times[name]:.0f}" for times in found.values())] for name in names]
+    return markdown(["microseconds", *(re.findall(r"\(.*\)", shape)[0] for shape in found)], body)
+
+
+TABLES: dict[str, Callable[[], str]] = {"ncbi": ncbi, "pos": pos, "crf": crf, "reach": reach, "steps": steps}
 
 
 def fill(text: str) -> str:
@@ -92,8 +119,9 @@ def fill(text: str) -> str:
 
 
 def main() -> None:
-    """Rewrite the README's tables."""
-    README.write_text(fill(README.read_text(encoding="utf-8")), encoding="utf-8")
+    """Rewrite the tables of all pages."""
+    for page in PAGES:
+        page.write_text(fill(page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

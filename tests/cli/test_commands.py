@@ -195,7 +195,7 @@ def test_corpus(tmp_path):
         ("train --corpus ncbi-disease --scheme XYZ", 2, "--scheme: "),
         ("train --corpus ncbi-disease --hiden 5", 2, "No such option: --hiden"),
         ("train --corpus ncbi-disease --config missing.toml", 2, "missing.toml"),
-        ("train --corpus ncbi-disease --vectors missing.safetensors", 1, "cannot read word vectors"),
+        ("train --corpus ncbi-disease --vectors missing.safetensors", 2, "'none' or a file, got 'missing"),
         ("compare --train a.tsv", 2, "a comparison needs --test FILE"),
         ("eval missing a.tsv", 1, "missing: not a model folder"),
         ("tag missing", 1, "missing: not a model folder"),

@@ -23,7 +23,7 @@ def losses(folder):
 
 def test_metrics_are_those_of_the_run_that_went_on(tmp_path):
     folder = RunFolder(tmp_path / "model")
-    folder.begin(RECORD)
+    folder.begin()
     for epoch in epochs(3.0, 2.0, 1.0):
         folder.add(epoch)
     with (folder.path / "metrics.jsonl").open("a") as stream:
@@ -38,15 +38,20 @@ def test_metrics_are_those_of_the_run_that_went_on(tmp_path):
 def test_a_run_that_ended(tmp_path):
     (tmp_path / "model").mkdir()
     folder = RunFolder(tmp_path / "model")
-    folder.begin(RECORD)
-    assert folder.result(Recipe()) is None
+    folder.begin()
+    assert folder.result(RECORD) is None
+    folder.record(RECORD)
+    assert folder.result(RECORD) is None
     folder.checkpoint.touch()
     folder.show(epochs(3.0, 2.0), "F1")
     folder.close(RECORD, RESULT)
     assert not folder.checkpoint.exists()
-    assert folder.result(Recipe()) == RESULT
+    assert folder.result(RECORD) == RESULT
     with pytest.raises(ModelError, match="another recipe"):
-        folder.result(Recipe(hidden=7))
+        folder.result({**RECORD, "recipe": Recipe(hidden=7).model_dump(mode="json")})
+    other = {split: {**data, "sha256": "other"} for split, data in RECORD["data"].items()}
+    with pytest.raises(ModelError, match="other data"):
+        folder.result({**RECORD, "data": other})
     card = (folder.path / "README.md").read_text()
     assert "| development, span F1 | 87.50 |" in card
     assert "| hidden | 100 |" in card
@@ -55,14 +60,14 @@ def test_a_run_that_ended(tmp_path):
     folder.check()
     (folder.path / "run.json").write_text("[")
     with pytest.raises(ModelError, match=r"run.json: damaged"):
-        folder.result(Recipe())
+        folder.result(RECORD)
 
 
 def test_a_run_that_did_not_end_is_not_overwritten(tmp_path):
     folder = RunFolder(tmp_path / "model")
     folder.check()
     assert not folder.path.exists(), "nothing is made before training begins"
-    folder.begin(RECORD)
+    folder.begin()
     assert folder.path == tmp_path / "model.run"
     folder.checkpoint.touch()
     with pytest.raises(ModelError, match="did not end; go on with --resume"):

@@ -3,8 +3,9 @@ import torch
 from safetensors.torch import save_file
 
 from chaincrf.data import read_corpus
-from chaincrf.errors import DataError
+from chaincrf.errors import ConfigError, DataError
 from chaincrf.training import Recipe, build_model, in_scheme, prepare
+from chaincrf.training.setup import _read_vectors
 from corpora import piece, toy
 
 
@@ -118,3 +119,8 @@ def test_numbers_that_half_precision_cannot_hold(tmp_path, number):
     corpus = toy(tmp_path)
     with pytest.raises(DataError, match="expected numbers that half precision can hold"):
         prepare(corpus, corpus, Recipe(vectors=str(tmp_path / "v.safetensors")))
+
+
+def test_a_table_that_is_not_there_is_named_with_what_could_be():
+    with pytest.raises(ConfigError, match="expected 'builtin', 'none' or a file, got 'bultin'"):
+        _read_vectors(Recipe(vectors="bultin"))

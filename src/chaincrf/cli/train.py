@@ -47,18 +47,20 @@ def train(
 
     use_threads(config.threads)
     folder = _run_folder(config.out, resume)
-    if resume and (ended := folder.result(config.recipe)) is not None:
+    checkpoints = training.Checkpoints(folder.checkpoint, minutes=config.checkpoint_minutes, resume=resume)
+    train_data, dev, test = read_splits(config)
+    run = training.run_record(config.recipe, train_data, dev)
+    if resume and (ended := folder.result(run)) is not None:
         note(f"this run has ended: the model is in {config.out}/")
         if json:
             print_json(ended)
         return
-    checkpoints = training.Checkpoints(folder.checkpoint, minutes=config.checkpoint_minutes, resume=resume)
-    train_data, dev, test = read_splits(config)
-    folder.begin(run := training.run_record(config.recipe, train_data, dev))
+    folder.begin()
     metric = "accuracy" if config.task == "pos" else "F1"
     with ticker(metric) as shown:
 
         def finished(epoch: training.Epoch) -> None:
+            folder.record(run)
             folder.add(epoch)
             shown.epoch(epoch)
 
@@ -73,7 +75,12 @@ def train(
                 on_epoch=finished,
             )
         except KeyboardInterrupt:
-            note("interrupted before the end of the first epoch: nothing to keep")
+            kept = folder.checkpoint.exists()
+            note(
+                "interrupted: the same command with --resume goes on from the last checkpoint"
+                if kept
+                else "interrupted before the end of the first epoch: nothing to keep"
+            )
             raise
     (kept,) = record.kept.values()
     tagger.save(config.out)

@@ -192,8 +192,10 @@ class LinearChain:
                 over nothing is 0.
 
         Raises:
-            ArgumentError: as ``log_likelihood``.
+            ArgumentError: as ``log_likelihood``, or an unknown reduction.
         """
+        if reduction not in ("mean", "sum", "token_mean"):
+            raise ArgumentError(f'reduction must be "mean", "sum" or "token_mean", got {reduction!r}')
         self._check_tags(tags)
         return ops.negative_log_likelihood(*self._inputs(), tags, reduction)
 

@@ -66,7 +66,9 @@ class Checkpoints:
             if differences := _differences(tree["run"], self._run):
                 raise ModelError(f"{self.path}: cannot go on from here, for {'; '.join(differences)}")
             state.restore(tree["state"])
-        except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        except ModelError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise ModelError(f"{self.path}: damaged: {error!r}") from None
 
     @property
@@ -110,7 +112,7 @@ def read_tree(path: Path) -> dict[str, Any]:
             # A copy lies where PyTorch puts its tensors: kernels may round otherwise at another alignment.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
         return _put_tensors(json.loads(metadata["tree"]), tensors)
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
         if isinstance(error, ModelError):
             raise
         raise ModelError(f"{path}: {error}") from None

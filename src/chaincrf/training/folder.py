@@ -5,7 +5,7 @@
 - ``run.json``: recipe, seed, hashes of the data, versions, and at the end the result;
 - ``metrics.jsonl``: an object an epoch;
 - ``learning-curve.svg`` and ``README.md``, a model card, at the end;
-- ``checkpoint.safetensors``, until the model is written.
+- ``checkpoint.safetensors``, until the run has ended.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import Any
 from ..errors import ModelError
 from .card import model_card
 from .curve import save_curve
-from .recipe import Recipe
 from .record import Epoch
 
 __all__ = ["RunFolder"]
@@ -60,29 +59,34 @@ class RunFolder:
                 f"{self.path}: holds a run that did not end; go on with --resume, or remove the folder"
             )
 
-    def result(self, recipe: Recipe) -> dict[str, Any] | None:
+    def result(self, run: Mapping[str, Any]) -> dict[str, Any] | None:
         """The result of a run that has ended; None if there is none.
 
+        Args:
+            run: what is to be trained with what, to be compared with what was.
+
         Raises:
-            ModelError: if that run had another recipe, or the file is damaged.
+            ModelError: if that run had another recipe or other data, or the file is damaged.
         """
         file = self.path / "run.json"
         if self.checkpoint.exists() or not file.exists() or not self.model.exists():
             return None
         try:
             record = json.loads(file.read_text(encoding="utf-8"))
-            was, result = record["recipe"], record.get("result")
+            was, result = (record["recipe"], _hashes(record)), record.get("result")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"{file}: damaged: {error!r}") from None
-        if result is not None and was != recipe.model_dump(mode="json"):
-            raise ModelError(
-                f"{self.path}: holds a run with another recipe that has ended; leave out --resume"
-            )
+        if result is not None and was != (run["recipe"], _hashes(run)):
+            other = "another recipe" if was[0] != run["recipe"] else "other data"
+            raise ModelError(f"{self.path}: holds a run with {other} that has ended; leave out --resume")
         return result
 
-    def begin(self, record: Mapping[str, Any]) -> None:
-        """Make the folder, and write down what is trained with what, before it is."""
+    def begin(self) -> None:
+        """Make the folder; what is in it stays until a first epoch is done."""
         self.path.mkdir(parents=True, exist_ok=True)
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        """Write down what is trained with what."""
         self._write("run.json", json.dumps(record, ensure_ascii=False, indent=1) + "\n")
 
     def add(self, epoch: Epoch) -> None:
@@ -108,7 +112,7 @@ class RunFolder:
     def close(self, record: Mapping[str, Any], result: Mapping[str, Any]) -> None:
         """The model is written: record the result; the checkpoint is not needed any more."""
         self._write("README.md", model_card(self.model.name, record, result))
-        self.begin({**record, "result": result})
+        self.record({**record, "result": result})
         for name in (_CHECKPOINT, f"{_CHECKPOINT}.part"):
             (self.path / name).unlink(missing_ok=True)
 
@@ -117,3 +121,7 @@ class RunFolder:
         temporary = self.path / f"{_CHECKPOINT}.part"
         temporary.write_text(content, encoding="utf-8")
         temporary.replace(self.path / name)
+
+
+def _hashes(run: Mapping[str, Any]) -> dict[str, str]:
+    return {split: data["sha256"] for split, data in run["data"].items()}

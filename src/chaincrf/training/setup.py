@@ -15,9 +15,10 @@ from ..data.corpora import builtin_vectors
 from ..data.corpus import Corpus
 from ..data.sentence import Sentence
 from ..data.shapes import SHAPES
+from ..data.vector_formats import MAX_DIM
 from ..data.vectors import WordVectors, load_vectors
 from ..data.vocabulary import Vocabulary
-from ..errors import DataError, LabelError
+from ..errors import ConfigError, DataError, LabelError
 from ..labels import convert_tags, scheme_tags, tags_to_spans
 from ..tagging.bundle import Architecture, Bundle, ModelConfig
 from .recipe import Recipe
@@ -159,6 +160,9 @@ def _read_vectors(recipe: Recipe) -> list[WordVectors]:
     names = [recipe.vectors] if isinstance(recipe.vectors, str) else recipe.vectors
     if names == ["none"]:
         return []
+    for name in names:
+        if name != "builtin" and not Path(name).exists():
+            raise ConfigError(f"vectors: expected 'builtin', 'none' or a file, got {name!r}")
     return [load_vectors(*(builtin_vectors() if name == "builtin" else (Path(name),))) for name in names]
 
 
@@ -173,6 +177,9 @@ def _vector_rows(vocabulary: Vocabulary, tables: Sequence[WordVectors]) -> tuple
         part = table.vectors[torch.tensor([source or 0 for source in sources], dtype=torch.long)]
         parts.append(part.masked_fill_(lacking[:, None], 0))
     vectors = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+    if vectors.shape[1] > MAX_DIM:
+        width = f"{vectors.shape[1]:,}"
+        raise DataError(f"vectors: expected at most {MAX_DIM:,} numbers a word in all tables, found {width}")
     most = torch.finfo(torch.float16).max
     if rows and not (-vectors.min() <= most and vectors.max() <= most):  # NaN is not
         raise DataError("vectors: expected numbers that half precision can hold, found larger ones or NaN")

@@ -1,9 +1,11 @@
 """The kernels for CPUs against the reference, at sizes that reach every branch of theirs."""
 
 import multiprocessing
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
@@ -263,6 +265,39 @@ def test_a_change_in_any_file_makes_compiled_code_stale() -> None:
         assert len(code.owner._cache._cache_file._source_stamp) == 64
 
 
+ALL = """
+import sys, torch
+from chaincrf.crf import LinearChain
+from chaincrf.crf.backends import backend
+torch.manual_seed(0)
+for dtype in sys.argv[1:]:
+    for B in (1, 6):
+        parts = [torch.randn(s, dtype=getattr(torch, dtype)) for s in ((B, 9, 5), (5, 5), (5,), (5,))]
+        tags = torch.randint(5, (B, 9))
+        found = []
+        for name in ("numba", "reference"):
+            leaves = [x.clone().requires_grad_() for x in parts]
+            with backend(name):
+                loss = LinearChain(*leaves).loss(tags)
+                found.append([loss, *torch.autograd.grad(loss, leaves)])
+                if len(sys.argv) > 2:
+                    found[-1] += LinearChain(*parts).viterbi()
+        for ours, theirs in zip(*found):
+            torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+"""
+
+
+@pytest.mark.slow
+def test_compiled_code_of_several_processes_goes_together(tmp_path: Path) -> None:
+    """It is linked by names, which must mean the same whoever compiled first."""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    for dtypes in (["float32"], ["float64"], ["float32", "float64"], ["float64", "float32"]):
+        done = subprocess.run(
+            [sys.executable, "-c", ALL, *dtypes], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+
+
 @pytest.mark.slow
 def test_a_million_tokens_in_bounded_memory() -> None:
     code = """
@@ -330,6 +365,30 @@ def test_the_gradient_of_a_reduced_loss_is_not_handed_out_twice() -> None:
     torch.testing.assert_close(chain.emissions.grad, 5 * once)
     with pytest.raises(RuntimeError, match="second time"):
         loss.backward()
+
+
+def test_a_batch_of_nothing_has_a_gradient_of_zero() -> None:
+    chain = LinearChain(torch.zeros(0, 2, 2), torch.ones(2, 2).requires_grad_())
+    chain.loss(torch.zeros(0, 2, dtype=torch.int64), "sum").backward()
+    assert chain.transitions.grad.tolist() == [[0, 0], [0, 0]]
+
+
+def test_a_move_that_nobody_makes_may_be_anything() -> None:
+    for odd in (torch.inf, torch.nan):
+        transitions = torch.tensor([[0.0, 0.0], [0.0, odd]]).requires_grad_()
+        chain = LinearChain(torch.zeros(1, 2, 2), transitions, mask=torch.tensor([[True, False]]))
+        loss = chain.loss(torch.zeros(1, 2, dtype=torch.int64))
+        loss.backward()
+        assert loss.item() == pytest.approx(0.6931472)
+        assert transitions.grad.tolist() == [[0, 0], [0, 0]]
+
+
+def test_what_is_negated_lazily_is_read_negated() -> None:
+    emissions = torch.randn(2, 3, 2)
+    chain = LinearChain(torch._neg_view(emissions), torch.zeros(2, 2))
+    torch.testing.assert_close(
+        chain.log_partition(), LinearChain(-emissions, torch.zeros(2, 2)).log_partition()
+    )
 
 
 def test_a_reduced_loss_has_a_second_derivative() -> None:

@@ -40,7 +40,8 @@ def reduced_loss(
 ) -> tuple[Tensor, Counts] | None:
     """The negative log-likelihood of a batch, and its gradient; None if it must be found by sequence.
 
-    That is so where tags are unknown, where a number is none, and where the range of scores is too wide.
+    That is so where tags are unknown, where a number is none, where the range of scores is too wide, and for
+    a batch of nothing.
 
     Args:
         emissions: ``(B, T, K)``.
@@ -50,6 +51,8 @@ def reduced_loss(
     """
     B, T, K = emissions.shape
     new = emissions.new_empty
+    if B == 0:
+        return None
     value = new(())
     counts = Counts(new((B, T, K)), new((K, K)), new(K), new(K)) if gradient else no_counts(emissions)
     arguments, _ = _forward_backward((emissions, *others), value, counts, gradient, _REDUCTIONS[reduction])
@@ -221,7 +224,9 @@ def _finish(
 
 def _contiguous(*tensors: Tensor | None) -> tuple[list[Tensor | None], list[int]]:
     """The tensors as the kernels read them, and their addresses, 0 for None."""
-    held = [x if x is None or x.is_contiguous() else x.contiguous() for x in tensors]
+    plain = (x is None or (x.is_contiguous() and not x.is_neg()) for x in tensors)
+    both = zip(tensors, plain, strict=True)
+    held = [x if fine or x is None else x.resolve_neg().contiguous() for x, fine in both]
     return held, [0 if x is None else x.data_ptr() for x in held]
 
 

@@ -17,7 +17,7 @@ from numba import float32, float64, njit, types
 from numba.core.ccallback import CFunc
 from numba.extending import register_jitable
 
-__all__ = ["compiled", "entry", "plain"]
+__all__ = ["compiled", "entry", "named", "plain"]
 
 NOTICE = "chaincrf: compiling the CRF for this processor, once (ten to twenty seconds)"
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
@@ -28,6 +28,16 @@ _CALL = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 def compiled(function: Callable[..., Any]) -> Any:
     """For what is called by compiled functions only."""
     return njit(**_OPTIONS)(inspect.unwrap(function))
+
+
+def named(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """A function with a name of its own.
+
+    Code on disk is linked by names. Numba tells functions of one name and one type apart by the order in
+    which a process compiled them, so in the code of another process the same name may be another function.
+    """
+    function.__name__ = function.__qualname__ = name
+    return function
 
 
 def plain(function: Callable[..., Any]) -> Any:

@@ -52,7 +52,8 @@ def times_moves(chain, counts):
     """What is counted so far, times A."""
     for i in range(chain.K):
         for j in range(chain.K):
-            counts[i * chain.width + j] *= chain.moves[i * chain.K + j]
+            at = i * chain.width + j
+            counts[at] = counts[at] * chain.moves[i * chain.K + j] if counts[at] != 0 else 0.0  # not 0 x NaN
 
 
 @compiled

@@ -34,7 +34,6 @@ from .lanes import (
     WIDTH,
     all_of,
     exp,
-    exp_for,
     exponent,
     highest,
     inverse_power,
@@ -205,7 +204,7 @@ def exponentiate(chain, tile, n0, low, high, first_time):
             for k in range(0, last, W):
                 u = load(x, k)
                 fine = fine & (size(u) <= plain)
-                store(tile.into, at + k, exp_for(chain.emissions, u))
+                store(tile.into, at + k, exp(u))
             if token * K + width <= total:
                 u = where(real, load(x, last), zero)  # what stands there is of the next token
             else:
@@ -213,7 +212,7 @@ def exponentiate(chain, tile, n0, low, high, first_time):
                     tile.row[k] = np.float64(x[last + k]) if last + k < K else 0.0
                 u = load(tile.row, 0)
             fine = fine & (size(u) <= plain)
-            store(tile.into, at + last, exp_for(chain.emissions, u))
+            store(tile.into, at + last, exp(u))
             if not all_of(fine):
                 shifted(chain, tile, s, token, at, first_time)
 
@@ -384,7 +383,9 @@ def judge(chain, tile, value, status):
                 dropped > -np.inf and dropped + length * (math.log(K) + plain) + math.log(2) + MARGIN > log_z
             ):
                 what = REDO
-            log_z += tile.scale[s] + facts[TOP] + (length - 1) * facts[TOP_MOVE]
+            log_z += tile.scale[s] + facts[TOP]
+            if length > 1:
+                log_z += (length - 1) * facts[TOP_MOVE]
         tile.dead[s] = tile.gold[s] = 0.0
         if chain.gold:
             score, tags = gold_score(chain, tile, s)

@@ -14,7 +14,7 @@ from llvmlite import binding, ir
 from numba import types
 from numba.extending import intrinsic, models, overload, register_model
 
-from .compiled import compiled
+from .compiled import compiled, named
 
 __all__ = [
     "WIDTH",
@@ -22,8 +22,6 @@ __all__ = [
     "any_of",
     "count_of",
     "exp",
-    "exp_for",
-    "exp_single",
     "exponent",
     "first_of",
     "highest",
@@ -106,7 +104,8 @@ def _operator(function: Any, emit: Emit, result: types.Type = lanes, of: types.T
 
     @overload(function)
     def _choose(a, b):
-        return (lambda a, b: instruction(a, b)) if a == b == of else None  # noqa: PLW0108
+        apply = named(lambda a, b: instruction(a, b), f"lanes_{function.__name__}")  # noqa: PLW0108
+        return apply if a == b == of else None
 
 
 def _arithmetic(name: str) -> Emit:
@@ -316,16 +315,16 @@ _LN2_HIGH, _LN2_LOW = 0.6931471803691238, 1.9082149292705877e-10  # the high par
 
 
 @compiled
-def _remainder(x):
-    """N and r of x = n ln 2 + r, n as the bits of a number that was rounded."""
+def exp(x):
+    """e^x for -700 <= x <= 700, to one unit in the last place: 2^n e^r with r within ln 2 / 2 of 0."""
     rounded = x * splat(_LOG2_E) + splat(_MAGIC)
     n = rounded - splat(_MAGIC)
-    return rounded, x - n * splat(_LN2_HIGH) - n * splat(_LN2_LOW)
-
-
-@compiled
-def _last_terms(y, r):
-    """The terms of e^r up to r^8, with y for the rest."""
+    r = x - n * splat(_LN2_HIGH) - n * splat(_LN2_LOW)
+    y = splat(1 / 6227020800)
+    y = y * r + splat(1 / 479001600)
+    y = y * r + splat(1 / 39916800)
+    y = y * r + splat(1 / 3628800)
+    y = y * r + splat(1 / 362880)
     y = y * r + splat(1 / 40320)
     y = y * r + splat(1 / 5040)
     y = y * r + splat(1 / 720)
@@ -334,34 +333,5 @@ def _last_terms(y, r):
     y = y * r + splat(1 / 6)
     y = y * r + splat(0.5)
     y = y * r + splat(1.0)
-    return y * r + splat(1.0)
-
-
-@compiled
-def exp(x):
-    """e^x for -700 <= x <= 700, to one unit in the last place: 2^n e^r with r within ln 2 / 2 of 0."""
-    rounded, r = _remainder(x)
-    y = splat(1 / 6227020800)
-    y = y * r + splat(1 / 479001600)
-    y = y * r + splat(1 / 39916800)
-    y = y * r + splat(1 / 3628800)
-    y = y * r + splat(1 / 362880)
-    return _last_terms(y, r) * _power(rounded)
-
-
-@compiled
-def exp_single(x):
-    """The same to 3e-10 of its size, in half the time: 200 times as exact as a number of single precision."""
-    rounded, r = _remainder(x)
-    return _last_terms(splat(0.0), r) * _power(rounded)
-
-
-def exp_for(numbers, x):
-    """e^x of numbers that came from a pointer, as exact as they are."""
-
-
-@overload(exp_for)
-def _choose_exp(numbers, x):
-    if numbers.dtype == types.float32:
-        return lambda numbers, x: exp_single(x)
-    return lambda numbers, x: exp(x)
+    y = y * r + splat(1.0)
+    return y * _power(rounded)

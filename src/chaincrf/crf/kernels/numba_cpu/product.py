@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .compiled import compiled
+from .compiled import compiled, named
 from .lanes import WIDTH, onward
 
 __all__ = ["columns_at", "count", "multiply", "multiply_max", "panels"]
@@ -112,7 +112,6 @@ def _blocks(rows: int, **options: bool) -> Any:
 
     one, two, three = map(block, (1, 2, 3))
 
-    @compiled
     def choose(columns, a, a_step, a_row, b, b_step, c, c_row, n):
         if columns == 3:
             three(a, a_step, a_row, b, b_step, c, c_row, n)
@@ -121,7 +120,8 @@ def _blocks(rows: int, **options: bool) -> Any:
         else:
             one(a, a_step, a_row, b, b_step, c, c_row, n)
 
-    return choose
+    name = "_".join(("choose", str(rows), *options))
+    return compiled(named(choose, name))
 
 
 _four, _single = _blocks(4), _blocks(1)
