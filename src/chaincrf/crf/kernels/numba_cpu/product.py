@@ -152,52 +152,28 @@ def panels(matrix, K, width, transpose, nothing, out):
         v += columns
 
 
-@compiled
-def multiply(rows, a, K, width, panels, c):
-    """C = a @ matrix, for at least ``rows`` rows of ``width`` numbers: for one, or a multiple of 4."""
-    v = 0
-    while v < width:
-        columns = columns_at(v, width)
-        panel = onward(panels, v * K)
-        if rows == 1:
-            _single(columns, a, 1, width, panel, columns * W, onward(c, v), width, K)
-        for s in range(0, rows if rows > 1 else 0, 4):
-            _four(
-                columns,
-                onward(a, s * width),
-                1,
-                width,
-                panel,
-                columns * W,
-                onward(c, s * width + v),
-                width,
-                K,
-            )
-        v += columns * W
+def _product(single: Any, four: Any, name: str) -> Any:
+    """A product of rows with a matrix in panels, from the blocks for one row and for four."""
+
+    def product(rows, a, K, width, panels, c):
+        v = 0
+        while v < width:
+            columns = columns_at(v, width)
+            panel = onward(panels, v * K)
+            if rows == 1:
+                single(columns, a, 1, width, panel, columns * W, onward(c, v), width, K)
+            for s in range(0, rows if rows > 1 else 0, 4):
+                at = s * width
+                four(columns, onward(a, at), 1, width, panel, columns * W, onward(c, at + v), width, K)
+            v += columns * W
+
+    return compiled(named(product, name))
 
 
-@compiled
-def multiply_max(rows, a, K, width, panels, c):
-    """c[s, j] = max_i (a[s, i] + matrix[i, j]); otherwise the same."""
-    v = 0
-    while v < width:
-        columns = columns_at(v, width)
-        panel = onward(panels, v * K)
-        if rows == 1:
-            _single_max(columns, a, 1, width, panel, columns * W, onward(c, v), width, K)
-        for s in range(0, rows if rows > 1 else 0, 4):
-            _four_max(
-                columns,
-                onward(a, s * width),
-                1,
-                width,
-                panel,
-                columns * W,
-                onward(c, s * width + v),
-                width,
-                K,
-            )
-        v += columns * W
+multiply = _product(_single, _four, "multiply")
+"""c = a @ matrix, for at least ``rows`` rows of ``width`` numbers: for one, or a multiple of 4."""
+multiply_max = _product(_single_max, _four_max, "multiply_max")
+"""c[s, j] = max_i (a[s, i] + matrix[i, j]); otherwise the same."""
 
 
 @compiled
