@@ -265,6 +265,19 @@ def test_a_change_in_any_file_makes_compiled_code_stale() -> None:
         assert len(code.owner._cache._cache_file._source_stamp) == 64
 
 
+def test_what_lies_compiled_is_called_without_all_that_compiling_needs() -> None:
+    code = """
+import sys, torch
+from chaincrf.crf import LinearChain
+emissions = torch.randn(2, 3, 4, requires_grad=True)
+LinearChain(emissions, torch.zeros(4, 4)).loss(torch.zeros(2, 3, dtype=torch.int64)).backward()
+print("numba.np.arraymath" in sys.modules, emissions.grad.abs().sum().item() > 0)
+"""
+    for _ in range(2):  # the first may have to compile
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "False True\n", done.stderr[-2000:]
+
+
 ALL = """
 import sys, torch
 from chaincrf.crf import LinearChain

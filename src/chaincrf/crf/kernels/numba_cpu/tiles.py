@@ -51,7 +51,7 @@ def tile_of(B, K):
     """How many sequences are computed together: with many tags more, as each reads all the moves."""
     if B == 1:
         return 1
-    return min(4 if K < 256 else 8 if K < 512 else 16, (max(B, 1) + 3) // 4 * 4)
+    return min(4 if K < 512 else 8, (max(B, 1) + 3) // 4 * 4)
 
 
 @plain

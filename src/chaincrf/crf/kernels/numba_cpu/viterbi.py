@@ -264,33 +264,29 @@ def over_some(chain, delta, some, count, out):
 
 
 @compiled
-def step(chain, tile, before, now):
-    """out[s, j] = max_i (delta[s, i] + A[i, j]) for all sequences."""
-    K, width, S = chain.K, chain.width, chain.S
+def step(chain, tile, active, before, now):
+    """out[s, j] = max_i (delta[s, i] + A[i, j]) for the sequences that go on."""
+    K, width = chain.K, chain.width
     if chain.facts[REACH] < np.inf:
         few = True
-        for s in range(S):
+        for s in range(active):
             of = onward(before, s * width)
             tile.count[s] = predecessors(of, K, width, chain.facts[REACH], onward(tile.some, s * K))
             few &= tile.count[s] < K
         if few:
-            for s in range(S):
+            for s in range(active):
                 at = s * width
                 over_some(chain, onward(before, at), onward(tile.some, s * K), tile.count[s], onward(now, at))
             return
-    multiply_max(S, before, K, width, chain.panels, now)
+    multiply_max(active, before, K, width, chain.panels, now)
 
 
 @compiled
-def step_by_position(chain, tile, n, before, now):
+def step_by_position(chain, tile, active, n, before, now):
     """The same with the transitions of each position."""
     T, K, width = chain.T, chain.K, chain.width
-    for s in range(chain.S):
+    for s in range(active):
         at = s * width
-        if n >= tile.length[s]:
-            for j in range(width):
-                now[at + j] = 0.0
-            continue
         moves = onward(chain.transitions, (tile.sequence[s] * (T - 1) + tile.position[s * T + n] - 1) * K * K)
         for j in range(width):
             now[at + j] = -np.inf
@@ -312,7 +308,10 @@ def forward(chain, tile, n0, n1):
     for k in range(W):
         tile.row[k] = 1.0 if width - W + k < K else 0.0
     real, every = zero < load(tile.row, 0), zero < splat(1.0)
+    active = S
     for n in range(n0, n1):
+        while tile.length[active - 1] <= n:
+            active -= 1
         now = onward(tile.delta, (n - n0 + 1) * S * width)
         before = onward(tile.delta, (n - n0) * S * width)
         if n == 0:
@@ -320,12 +319,10 @@ def forward(chain, tile, n0, n1):
                 for k in range(0, width, W):
                     store(now, s * width + k, load(chain.start, k))
         elif chain.by_position:
-            step_by_position(chain, tile, n, before, now)
+            step_by_position(chain, tile, active, n, before, now)
         else:
-            step(chain, tile, before, now)
-        for s in range(S):
-            if n >= tile.length[s]:
-                continue
+            step(chain, tile, active, before, now)
+        for s in range(active):
             token = (tile.sequence[s] * T + tile.position[s * T + n]) * K
             x = onward(chain.emissions, token)
             fine = every
