@@ -128,7 +128,7 @@ def _refuse_tangents(*inputs: Tensor) -> None:
         raise NotImplementedError("no forward-mode derivative of a chain: use reverse mode (torch.autograd)")
 
 
-_PLAIN = {torch.Tensor, torch.nn.Parameter}
+_PLAIN = {torch.Tensor, torch.nn.Parameter, type(None)}
 
 
 def _directly(emissions: Tensor, *others: Tensor | None) -> bool:
@@ -136,13 +136,15 @@ def _directly(emissions: Tensor, *others: Tensor | None) -> bool:
 
     Then the kernel is called as it is: the way through the dispatcher takes longer than a sentence.
     """
+    for x in (emissions, *others):
+        if type(x) not in _PLAIN:
+            return False
     return not (
         torch.compiler.is_compiling()
         or torch._C._are_functorch_transforms_active()
         or torch._C._len_torch_dispatch_stack()
         or torch._C._get_tracing_state() is not None
         or emissions.dtype not in (torch.float32, torch.float64)
-        or any(x is not None and type(x) not in _PLAIN for x in (emissions, *others))
     )
 
 

@@ -224,9 +224,10 @@ def _finish(
 
 def _contiguous(*tensors: Tensor | None) -> tuple[list[Tensor | None], list[int]]:
     """The tensors as the kernels read them, and their addresses, 0 for None."""
-    plain = (x is None or (x.is_contiguous() and not x.is_neg()) for x in tensors)
-    both = zip(tensors, plain, strict=True)
-    held = [x if fine or x is None else x.resolve_neg().contiguous() for x, fine in both]
+    held = [
+        x if x is None or (x.is_contiguous() and not x.is_neg()) else x.resolve_neg().contiguous()
+        for x in tensors
+    ]
     return held, [0 if x is None else x.data_ptr() for x in held]
 
 
