@@ -185,7 +185,7 @@ class _Reduced(torch.autograd.Function):
             counts = _with_counts(potentials(*inputs), tags, gradient.dtype)[1]
             each = gradient / units(inputs[0], inputs[4], ctx.reduction)
             return *_weighted(counts, each.expand(len(tags)), True), *(None,) * 5
-        counts, ctx.counts = ctx.counts, None
+        counts = vars(ctx).pop("counts", None)
         if counts is None:  # a second time, and those of the first are in use
             counts = ctx.kernels.reduced_loss(*ctx.saved_tensors, gradient=True, reduction=ctx.reduction)[1]
         if not _in_memory(gradient) or gradient.item() != 1:

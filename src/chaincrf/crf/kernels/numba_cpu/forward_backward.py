@@ -252,16 +252,12 @@ def forward(chain, tile, n0, n1, first_time):
             if s >= active:
                 for k in range(0, width, W):
                     store(tile.alpha, at + k, zero)
-            elif n == 0:
-                for k in range(0, width, W):
-                    a = load(tile.into, at + k) * load(chain.start, k)
-                    store(tile.alpha, at + k, a)
-                    top = maximum(a, top)
             else:
-                power = splat(tile.power[(n - n0) * S + s])
+                power = splat(tile.power[(n - n0) * S + s] if n > 0 else 1.0)
                 lowest = load(tile.lowest, s * W)
                 for k in range(0, width, W):
-                    a = load(tile.row, s * width + k) * (load(tile.into, at + k) * power)
+                    before = load(tile.row, s * width + k) if n > 0 else load(chain.start, k)
+                    a = before * (load(tile.into, at + k) * power)
                     store(tile.alpha, at + k, a)
                     top = maximum(a, top)
                     lowest = minimum(where(zero < a, a, one), lowest)
