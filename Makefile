@@ -14,7 +14,7 @@ demo: $(VENV)/.installed  ## train on a real corpus with and without a CRF, comp
 test: $(VENV)/.installed-test  ## the tests that need nothing but Python
 	$(BIN)/python -m pytest -q -n 2 -m "not slow"
 
-test-all: test  ## those, and the slow ones
+test-all: test $(VENV)/.installed-test-all  ## those, the slow ones, and those of every extra
 	$(BIN)/python -m pytest -q -n 2 -m slow
 
 check: $(VENV)/.installed-check  ## lint, format and types
