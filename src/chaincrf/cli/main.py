@@ -12,7 +12,7 @@ import typer
 from .. import __version__
 from ..errors import ChainCRFError, ConfigError
 from . import compare, corpus, evaluate, recipe, tag, train, vectors
-from .console import note
+from .console import fail
 
 __all__ = ["app", "main"]
 
@@ -59,14 +59,14 @@ def main() -> None:
     try:
         app(prog_name="chaincrf")
     except ConfigError as error:
-        note(f"error: {error}")
+        fail(error)
         sys.exit(2)
     except ChainCRFError as error:
-        note(f"error: {error}")
+        fail(error)
         sys.exit(1)
     except BrokenPipeError:  # the reader of our output, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        note(f"error: {error}")
+        fail(error)
         sys.exit(1)
