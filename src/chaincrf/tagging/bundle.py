@@ -24,7 +24,19 @@ from ..errors import ArgumentError, LabelError, ModelError
 from ..labels import constraints_from_tags
 from ..nn import BiLSTMTagger
 
-__all__ = ["Architecture", "Bundle", "ModelConfig", "check_destination", "load_bundle", "save_bundle"]
+__all__ = [
+    "MAX_TAGS",
+    "MAX_WORDS",
+    "Architecture",
+    "Bundle",
+    "ModelConfig",
+    "check_destination",
+    "load_bundle",
+    "save_bundle",
+]
+
+MAX_WORDS, MAX_TAGS = 50_000_000, 5_000
+"""A model may not have more."""
 
 _FILES = ("config.json", "model.safetensors", "vocabulary.json")
 _MAX_CONFIG = 2**24
@@ -38,10 +50,10 @@ class _Record(BaseModel):
 class Architecture(_Record):
     """The arguments of :class:`chaincrf.nn.BiLSTMTagger`, bounded: a file may not ask for any size."""
 
-    num_words: int = Field(ge=2, le=50_000_000)
-    num_tags: int = Field(ge=1, le=5_000)
+    num_words: int = Field(ge=2, le=MAX_WORDS)
+    num_tags: int = Field(ge=1, le=MAX_TAGS)
     num_chars: int = Field(ge=0, le=1_200_000)
-    num_trained: int = Field(ge=2, le=50_000_000)
+    num_trained: int = Field(ge=2, le=MAX_WORDS)
     word_dim: int = Field(ge=1, le=4096)
     char_dim: int = Field(ge=1, le=1024)
     char_filters: int = Field(ge=0, le=4096)
