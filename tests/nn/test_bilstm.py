@@ -102,7 +102,7 @@ def test_recurrent_dropout_is_one_draw_of_weights_for_all_steps():
     torch.manual_seed(1)
     for lstm in (dropped.forwards[0], dropped.backwards[0]):
         weights = lstm.weight_hh_l0.data
-            weights *= dropout_mask(weights.shape, 0.5, weights)
+        weights *= dropout_mask(weights.shape, 0.5, weights)
     torch.testing.assert_close(states, dropped(inputs, mask))
     states.sum().backward()
     gradient = encoder.forwards[0].weight_hh_l0.grad
