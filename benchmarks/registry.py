@@ -10,20 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import crf as layers
+import train as training
 
 __all__ = ["BENCHMARKS", "benchmark"]
 
 Row = dict[str, Any]
-BENCHMARKS: dict[str, Callable[[Path | None], Iterator[Row]]] = {}
+BENCHMARKS: dict[str, Callable[..., Iterator[Row]]] = {}
+"""By name. Each takes the folder of data, or None, and the options that it names (see ``run.py``)."""
 
 
-def benchmark(function: Callable[[Path | None], Iterator[Row]]) -> Callable[[Path | None], Iterator[Row]]:
+def benchmark(function: Callable[..., Iterator[Row]]) -> Callable[..., Iterator[Row]]:
     """Register a measurement under its name."""
     BENCHMARKS[function.__name__] = function
     return function
 
 
 benchmark(layers.crf)
+benchmark(training.train)
 
 
 def milliseconds(contestants: dict[str, Callable[[], object]], rounds: int = 15) -> dict[str, float]:
