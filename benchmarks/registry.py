@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import accuracy as accuracies
 import crf as layers
 import train as training
 
@@ -27,6 +28,8 @@ def benchmark(function: Callable[..., Iterator[Row]]) -> Callable[..., Iterator[
 
 benchmark(layers.crf)
 benchmark(training.train)
+benchmark(accuracies.accuracy)
+benchmark(accuracies.tune)
 
 
 def milliseconds(contestants: dict[str, Callable[[], object]], rounds: int = 15) -> dict[str, float]:
