@@ -134,6 +134,26 @@ def encoder(data: Path | None) -> Iterator[Row]:
 
 
 @benchmark
+def dropout(data: Path | None) -> Iterator[Row]:
+    """Dropout with masks of random bits against PyTorch's, forward and backward, one thread."""
+    import torch
+    from torch import nn
+
+    from chaincrf.nn import Dropout
+
+    del data
+    torch.set_num_threads(1)
+    for shape in ((350, 16, 30), (32, 25, 130), (32, 25, 256)):
+        numbers = torch.randn(shape, requires_grad=True)
+        contestants = {
+            name: lambda module=module: module(numbers).sum().backward()  # noqa: B023
+            for name, module in (("chaincrf", Dropout(0.5)), ("torch", nn.Dropout(0.5)))
+        }
+        times = milliseconds(contestants, rounds=31)
+        yield {"shape": shape} | times | {"torch / chaincrf": round(times["torch"] / times["chaincrf"], 2)}
+
+
+@benchmark
 def vectors(data: Path | None) -> Iterator[Row]:
     """400,000 word vectors of 100 numbers: read from text, converted, and opened again."""
     import numpy as np
