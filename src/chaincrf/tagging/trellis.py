@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -139,6 +140,6 @@ def _moves(chain: LinearChain) -> Constraints:
 
 
 def _broken(path: list[int], legal: Constraints) -> tuple[int, ...]:
-    inside = [legal.transitions[i][j] for i, j in zip(path, path[1:], strict=False)]
+    inside = [legal.transitions[i][j] for i, j in pairwise(path)]
     valid = [legal.start[path[0]], *inside, legal.end[path[-1]]]
     return tuple(move for move, fine in enumerate(valid) if not fine)
