@@ -40,6 +40,7 @@ def versions() -> dict[str, str]:
     """What was measured with what."""
     found = {"python": platform.python_version(), "threads": str(torch.get_num_threads())}
     found["processor"] = processor()
+    found["instructions"] = torch.backends.cpu.get_cpu_capability()
     for package in PACKAGES:
         try:
             found[package] = version(package)
@@ -57,6 +58,7 @@ def main() -> None:
     parser.add_argument("name", choices=BENCHMARKS, help=listing)
     parser.add_argument("--data", type=Path, help="a folder of data that the measurement needs")
     parser.add_argument("--threads", type=int, help="threads of PyTorch; all cores by default")
+    parser.add_argument("--save", metavar="NAME", help="the result's name, to keep that of another machine")
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -67,13 +69,14 @@ def main() -> None:
     RESULTS.mkdir(exist_ok=True)
     data = " --data FOLDER" if arguments.data else ""
     data += f" --threads {arguments.threads}" if arguments.threads else ""
+    data += f" --save {arguments.save}" if arguments.save else ""
     result = {
         "command": f"python benchmarks/run.py {arguments.name}{data}",
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
         "rows": rows,
     }
-    path = RESULTS / f"{arguments.name}.json"
+    path = RESULTS / f"{arguments.save or arguments.name}.json"
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(f"written: {path}")
 
