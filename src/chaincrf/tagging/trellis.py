@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ..crf import LinearChain
+from ..data.batching import encode
+from ..data.sentence import Sentence
 from ..errors import ArgumentError
-from ..labels import Constraints
+from ..labels import Constraints, constraints_from_tags
+from .document import read_document
+from .tagger import Tagger
 
-__all__ = ["Edge", "Path", "Trellis", "trellis"]
+__all__ = ["Edge", "Explanation", "Path", "Trellis", "explain", "trellis"]
 
 
 class Path(NamedTuple):
@@ -143,3 +149,79 @@ def _broken(path: list[int], legal: Constraints) -> tuple[int, ...]:
     inside = [legal.transitions[i][j] for i, j in pairwise(path)]
     valid = [legal.start[path[0]], *inside, legal.end[path[-1]]]
     return tuple(move for move, fine in enumerate(valid) if not fine)
+
+
+class Explanation(NamedTuple):
+    """The trellis of one sentence of a text, with what its numbers mean.
+
+    Attributes:
+        sentences: the place of each sentence of the text, in characters, half-open.
+        tokens, offsets: those of the sentence; offsets in characters of the whole text.
+        tags: the K tags.
+        legal: the moves that the tagging scheme allows; None for parts of speech.
+        trellis: the numbers.
+    """
+
+    sentences: tuple[tuple[int, int], ...]
+    tokens: tuple[str, ...]
+    offsets: tuple[tuple[int, int], ...]
+    tags: tuple[str, ...]
+    legal: Constraints | None
+    trellis: Trellis
+
+
+def explain(
+    tagger: Tagger,
+    text: str | Sequence[str] | Sentence,
+    sentence: int = 0,
+    *,
+    allowed: Mapping[int, Sequence[str]] | None = None,
+    k: int = 1,
+    max_cells: int | None = None,
+) -> Explanation:
+    """Lay one sentence of a text open: its trellis under the chain that the tagger decodes.
+
+    Args:
+        tagger: the model.
+        text: as :meth:`Tagger.tag` takes it.
+        sentence: which sentence of it.
+        allowed: the tags that are left to some tokens of the sentence.
+        k: number of best paths.
+        max_cells: tokens times tags of the sentence, at most; None: no limit.
+
+    Raises:
+        ArgumentError: no such sentence, token or tag, no tag left to a token, or more cells than that.
+
+    Cost: the text is cut into sentences; one of them is computed: see :func:`trellis`.
+    """
+    document = read_document(text, tagger.tokenizer, tagger.splitter)
+    if not 0 <= sentence < len(document.borders):
+        raise ArgumentError(f"sentence: the text has {len(document.borders)} of them, got {sentence}")
+    begin, end = document.borders[sentence]
+    config, vocabulary = tagger.bundle.config, tagger.bundle.vocabulary
+    tags = tuple(vocabulary.tags)
+    if max_cells is not None and (end - begin) * len(tags) > max_cells:
+        size = f"{end - begin} tokens times {len(tags)} tags"
+        raise ArgumentError(f"text: expected at most {max_cells} cells in sentence {sentence}, got {size}")
+    tokens, model = document.tokens[begin:end], tagger.bundle.model
+    batch = encode([Sentence(tokens)], vocabulary).batch(np.zeros(1, dtype=np.int64))
+    batch = batch.to(model.projection.weight.device)
+    legal = None if config.scheme is None else constraints_from_tags(tags, config.scheme)
+    with torch.inference_mode():
+        chain = model.head.chain(model.emissions(**batch.inputs), constrained=True)
+        found = trellis(chain, _allowed(allowed or {}, tags, len(tokens)), k=k, legal=legal)
+    places = tuple((document.offsets[i][0], document.offsets[j - 1][1]) for i, j in document.borders)
+    return Explanation(places, tokens, document.offsets[begin:end], tags, legal, found)
+
+
+def _allowed(given: Mapping[int, Sequence[str]], tags: Sequence[str], length: int) -> Bool[Tensor, "T K"]:
+    mask = torch.ones(length, len(tags), dtype=torch.bool)
+    for token, names in given.items():
+        if not 0 <= token < length:
+            raise ArgumentError(f"allowed: the sentence has {length} tokens, got token {token}")
+        unknown = sorted(set(names) - set(tags))
+        if unknown or not names:
+            found = f"{unknown[0]!r}" if unknown else "none"
+            raise ArgumentError(f"allowed: expected tags of the model for token {token}, got {found}")
+        mask[token] = torch.tensor([tag in names for tag in tags])
+    return mask
