@@ -11,6 +11,7 @@ from typing import Any
 
 import accuracy as accuracies
 import crf as layers
+import rows as tables_by_rows
 import train as training
 
 __all__ = ["BENCHMARKS", "benchmark"]
@@ -30,6 +31,7 @@ benchmark(layers.crf)
 benchmark(training.train)
 benchmark(accuracies.accuracy)
 benchmark(accuracies.tune)
+benchmark(tables_by_rows.rows)
 
 
 def milliseconds(contestants: dict[str, Callable[[], object]], rounds: int = 15) -> dict[str, float]:
@@ -194,11 +196,14 @@ def tag(data: Path | None) -> Iterator[Row]:
     texts = [" ".join(sentence.tokens) for sentence in splits["test"].sentences]
     tokens = splits["test"].report.tokens
     times = milliseconds(
-        {str(size): lambda size=size: list(tagger.tag_all(texts, batch_size=size)) for size in (8, 32, 128)},
+        {
+            str(size): lambda size=size: list(tagger.tag_all(texts, batch_tokens=size))
+            for size in (512, 2048, 8192)
+        },
         rounds=5,
     )
     for size, value in times.items():
-        yield {"batch size": int(size), "tokens a second": round(1000 * tokens / value)}
+        yield {"tokens in a batch": int(size), "tokens a second": round(1000 * tokens / value)}
 
 
 @benchmark

@@ -41,6 +41,7 @@ def versions() -> dict[str, str]:
     """What was measured with what."""
     found = {"python": platform.python_version(), "threads": str(torch.get_num_threads())}
     found["processor"] = processor()
+    found["instructions"] = torch.backends.cpu.get_cpu_capability()
     for package in PACKAGES:
         try:
             found[package] = version(package)
@@ -58,6 +59,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("name", choices=BENCHMARKS, help=listing)
     parser.add_argument("--data", type=Path, help="a folder of data that the measurement needs")
     parser.add_argument("--threads", type=int, help="threads of PyTorch; all cores by default")
+    parser.add_argument("--save", metavar="NAME", help="the result's name, to keep that of another machine")
     extra = parser.add_argument_group("of some measurements")
     extra.add_argument("--rounds", type=int, help="turns of each contestant")
     extra.add_argument("--flair", type=Path, help="the Python of an environment that has Flair")
@@ -75,6 +77,8 @@ def main() -> None:
     name, data, threads = given.pop("name"), given.pop("data", None), given.pop("threads", None)
     command = f"python benchmarks/run.py {name}{' --data FOLDER' if data else ''}"
     command += f" --threads {threads}" if threads else ""
+    saved = given.pop("save", None)
+    command += f" --save {saved}" if saved else ""
     for option, value in given.items():
         said = "PYTHON" if isinstance(value, Path) else " ".join(map(str, as_list(value)))
         command += f" --{option} {said}"
@@ -83,7 +87,7 @@ def main() -> None:
         parser.error(f"{name} has no option --{', --'.join(sorted(unknown))}")
     if threads:
         torch.set_num_threads(threads)
-    path = RESULTS / f"{name}.json"
+    path = RESULTS / f"{saved or name}.json"
     if "done" in takes:  # a long one: every row is kept at once, and is not measured again
         given["done"] = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
     rows = []
