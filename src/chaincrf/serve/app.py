@@ -228,7 +228,7 @@ def _add_work(app: FastAPI, service: _Service) -> None:
 
 
 def _add_state(app: FastAPI, service: _Service, status: Status) -> None:
-    known = {code: _REFUSALS[code] for code in (401, 404, 422)}
+    known: dict[int | str, dict[str, Any]] = {code: _REFUSALS[code] for code in (401, 404, 422)}
 
     @app.get("/v1/model", response_model=ModelInfo, responses=known, summary="A model")
     async def model(name: Annotated[str | None, Query(max_length=64)] = None) -> ModelInfo:

@@ -67,6 +67,7 @@ class Batcher:
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, "compute")
         self._task: asyncio.Task[None] | None = None
+        self._ending = False
 
     def __len__(self) -> int:
         """Count what waits."""
@@ -78,12 +79,11 @@ class Batcher:
 
     async def stop(self) -> None:
         """Finish what was accepted, then end."""
-        while self._queue:
-            await asyncio.sleep(0.01)
+        self._ending = True
+        self._arrived.set()
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        await asyncio.to_thread(self._thread.shutdown)
+            await self._task
+        self._thread.shutdown()
 
     async def submit(self, kind: Hashable, items: Sequence[Any], weights: Sequence[int]) -> list[Any]:
         """Wait for the results of some items; where ``run`` raised, the result is the exception.
@@ -110,7 +110,7 @@ class Batcher:
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
-        while True:
+        while self._queue or not self._ending:
             if not self._queue:
                 self._arrived.clear()
                 await self._arrived.wait()

@@ -15,7 +15,7 @@ _TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class Metrics:
-    """The counters of one process. Labels are paths, statuses and our model names: a fixed number."""
+    """The counters of one process; their labels are paths, statuses and names of models: few."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()

@@ -63,7 +63,7 @@ class Models:
     """All models, the first of them for requests that name none.
 
     A version is swapped in by one assignment: a batch takes the model once, so every answer is of one
-    version, and no request waits or is lost. A damaged or missing folder leaves the old version in place.
+    version, and no request waits or is lost. While a folder is damaged or away the old version stays.
     """
 
     def __init__(self, folders: Mapping[str, Path], metrics: Metrics) -> None:

@@ -124,7 +124,9 @@ class _Server(uvicorn.Server):
 def _protocol(seconds: float) -> Any:
     """Uvicorn's protocol, with a limit on how long a client may take to send the head of a request."""
 
-    class Timed(AutoHTTPProtocol):  # type: ignore[valid-type, misc]
+    base: Any = AutoHTTPProtocol  # of one library or another, whichever is installed
+
+    class Timed(base):
         head_timer: TimerHandle | None = None
 
         def connection_made(self, transport: Any) -> None:

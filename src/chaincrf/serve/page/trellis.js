@@ -38,7 +38,7 @@ export class Trellis {
     const same = this.data && this.rows?.join() === rows.join() && this.data.tokens.length === data.tokens.length;
     Object.assign(this, { data, model, rows, width, known });
     this.rowOf = new Map(rows.map((tag, row) => [tag, row]));
-    this.height = rows.length <= 8 ? 36 : rows.length <= 20 ? 27 : 20;
+    this.height = rows.length <= 8 ? 36 : rows.length <= 20 ? 27 : rows.length <= 40 ? 20 : 14;
     this.cell = Math.max(10, Math.round(width * 0.58));
     if (!same) this.#frame();
     else this.#resize();
@@ -66,7 +66,8 @@ export class Trellis {
   highlight(tags) {
     this.layers.extra.replaceChildren();
     if (!tags) return;
-    this.#trace(this.layers.extra, tags, "extra", () => true);
+    const best = this.data.best[0].tags;
+    this.#trace(this.layers.extra, tags, "extra", (t) => tags[t] !== best[t] || tags[t - 1] !== best[t - 1]);
   }
 
   x = (t) => STUB + (t + 0.5) * this.width;
@@ -101,6 +102,7 @@ export class Trellis {
   #heads() {
     const upright = this.width < 44;
     this.grid.classList.toggle("upright", upright);
+    this.grid.classList.toggle("tight", this.height < 16);
     this.heads.replaceChildren(
       ...this.data.tokens.map((token, t) => {
         const head = element("div", { class: "head", dir: "auto", title: token }, element("span", {}, token));
@@ -114,7 +116,7 @@ export class Trellis {
   }
 
   #box(t, tag, more) {
-    const inset = this.height > 24 ? 4 : 2;
+    const inset = this.height > 24 ? 4 : this.height > 16 ? 2 : 1;
     return {
       x: this.x(t) - this.cell / 2, y: this.y(tag) - this.height / 2 + inset,
       width: this.cell, height: this.height - 2 * inset, rx: 4, ...more,
@@ -181,10 +183,12 @@ export class Trellis {
     this.#trace(this.layers.alone, alone, "alone", differs);
     for (const move of this.data.broken) {
       const { path, at } = this.#curve(move, alone[move - 1] ?? null, alone[move] ?? null);
-      const cross = `M${at[0] - 5} ${at[1] - 5}l10 10m0 -10l-10 10`;
+      const r = Math.min(9, this.width / 4);
+      const arm = 0.55 * r;
+      const cross = `M${at[0] - arm} ${at[1] - arm}l${2 * arm} ${2 * arm}m0 ${-2 * arm}l${-2 * arm} ${2 * arm}`;
       this.layers.alone.append(
         shape("path", { d: path, class: "line broken" }),
-        shape("circle", { cx: at[0], cy: at[1], r: 9, class: "broken" }),
+        shape("circle", { cx: at[0], cy: at[1], r, class: "broken" }),
         shape("path", { d: cross, class: "cross" }),
       );
     }
@@ -305,7 +309,7 @@ export class Trellis {
 /** The tags that matter anywhere in a sentence. */
 export function inPlay(data, known) {
   const used = new Set([...data.independent.tags, ...data.best.flatMap((path) => path.tags)]);
-  data.marginals.forEach((row) => row.forEach((p, tag) => p >= 0.01 && used.add(tag)));
+  data.marginals.forEach((row) => row.forEach((p, tag) => p >= 0.05 && used.add(tag)));
   for (const { force, forbid } of known.values()) [force, ...forbid].forEach((tag) => tag !== null && used.add(tag));
   return data.tags.map((_, tag) => tag).filter((tag) => used.has(tag));
 }
