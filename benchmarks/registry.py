@@ -13,6 +13,7 @@ import accuracy as accuracies
 import crf as layers
 import rows as tables_by_rows
 import train as training
+import features as sparse
 
 __all__ = ["BENCHMARKS", "benchmark"]
 
@@ -32,6 +33,7 @@ benchmark(training.train)
 benchmark(accuracies.accuracy)
 benchmark(accuracies.tune)
 benchmark(tables_by_rows.rows)
+benchmark(sparse.features)
 
 
 def milliseconds(contestants: dict[str, Callable[[], object]], rounds: int = 15) -> dict[str, float]:

@@ -26,7 +26,7 @@ from registry import BENCHMARKS
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ["chaincrf", "torch", "numpy", "numba", "llvmlite", "lightning-fabric"]
-PACKAGES += ["pytorch-crf", "TorchCRF", "torch-struct"]
+PACKAGES += ["pytorch-crf", "TorchCRF", "torch-struct", "scipy", "sklearn-crfsuite"]
 
 
 def processor() -> str:
