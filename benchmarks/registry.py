@@ -11,9 +11,9 @@ from typing import Any
 
 import accuracy as accuracies
 import crf as layers
+import features as sparse
 import rows as tables_by_rows
 import train as training
-import features as sparse
 
 __all__ = ["BENCHMARKS", "benchmark"]
 
