@@ -11,7 +11,7 @@ import typer
 
 from .. import __version__
 from ..errors import ChainCRFError, ConfigError
-from . import compare, corpus, evaluate, recipe, tag, train, vectors
+from . import compare, corpus, evaluate, recipe, serve, tag, train, vectors
 from .console import fail
 
 __all__ = ["app", "main"]
@@ -46,6 +46,7 @@ app.command("train")(train.train)
 app.command("eval")(evaluate.evaluate)
 app.command("tag")(tag.tag)
 app.command("compare")(compare.compare)
+app.command("serve")(serve.serve)
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(vectors.app, name="vectors")
 app.add_typer(recipe.app, name="recipe")

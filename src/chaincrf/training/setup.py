@@ -102,6 +102,7 @@ def prepare(train: Corpus, dev: Corpus, recipe: Recipe) -> Prepared:
         min_count=recipe.min_count,
         pretrained=chain.from_iterable(table.words for table in tables),
         max_pretrained=recipe.pretrained_words,
+        freeze=recipe.freeze_vectors,
     )
     _check_size("words", len(vocabulary.words), MAX_WORDS, train.report.path)
     return Prepared(
