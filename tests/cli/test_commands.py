@@ -68,7 +68,14 @@ def folder(tmp_path_factory):
 def test_version_and_help():
     assert run("--version")[0] == f"chaincrf {__version__}\n"
     commands = ("train", "eval", "tag", "compare")
-    for command in (*commands, "corpus list", "corpus export", "vectors convert", "recipe show"):
+    for command in (
+        *commands,
+        "corpus list",
+        "corpus export",
+        "corpus convert",
+        "vectors convert",
+        "recipe show",
+    ):
         text = run(*command.split(), "--help")[0]
         assert f"chaincrf {command}" in " ".join(text.split()), "an example"
     assert "Commands" in run("--help")[0]

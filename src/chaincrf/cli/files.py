@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..data import Corpus, get_corpus, hold_out, read_corpus
-from ..errors import DataError
+from ..data import Corpus, ShardedCorpus, get_corpus, hold_out, open_shards, read_corpus
+from ..data.shards import is_sharded
+from ..errors import ConfigError, DataError
 from .config import CompareConfig, FormatConfig, TrainConfig
 from .console import note
 
-__all__ = ["read_file", "read_splits"]
+__all__ = ["read_file", "read_shards", "read_splits"]
 
 
 def read_file(path: Path, config: FormatConfig, task: str, scheme: str | None = None) -> Corpus:
@@ -26,6 +27,26 @@ def read_file(path: Path, config: FormatConfig, task: str, scheme: str | None = 
     )
     note(corpus.report.describe())
     return corpus
+
+
+def read_shards(config: TrainConfig) -> tuple[ShardedCorpus, Corpus, Corpus | None] | None:
+    """The data of a command whose training data is a folder of shards; None if it is a file."""
+    if config.train is None or not is_sharded(config.train):
+        return None
+    train = open_shards(config.train)
+    note(train.report.describe())
+    if train.count_error:
+        note(
+            f"  counted in bounded memory: words that occur up to {train.count_error:,} times may be missing"
+        )
+    if config.dev is None:
+        raise ConfigError("say --dev FILE: shards are not divided into training and development data")
+    dev, test = (
+        read_file(path, config, config.task, train.report.scheme) if path else None
+        for path in (config.dev, config.test)
+    )
+    assert dev is not None
+    return train, dev, test
 
 
 def read_splits(config: TrainConfig | CompareConfig) -> tuple[Corpus, Corpus, Corpus | None]:

@@ -16,6 +16,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from ..data.batching import EncodedSentences
+from ..data.streaming import StreamedSentences
 from ..errors import NotFiniteError
 from ..evaluation import Score, evaluate_tags, token_accuracy
 from ..nn import BiLSTMTagger
@@ -159,7 +160,11 @@ def _groups(plan: Iterable[_Index], size: int) -> Iterator[list[_Index]]:
 
 
 def _backward(
-    fabric: Fabric, model: nn.Module, processes: Processes, data: EncodedSentences, group: Sequence[_Index]
+    fabric: Fabric,
+    model: nn.Module,
+    processes: Processes,
+    data: EncodedSentences | StreamedSentences,
+    group: Sequence[_Index],
 ) -> Float[Tensor, ""]:
     """The loss of several batches, the mean over all their sentences, and its gradient.
 

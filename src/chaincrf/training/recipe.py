@@ -127,6 +127,11 @@ class Recipe(BaseModel):
     batch_tokens: int = Field(
         default=0, ge=0, description="instead: tokens in a batch at most, padding included; 0: --batch-size"
     )
+    shuffle_window: int = Field(
+        default=100_000,
+        ge=1,
+        description="sentences of a corpus in shards ('chaincrf corpus convert') that are shuffled together",
+    )
     accumulate: int = Field(default=1, ge=1, le=65536, description="batches of which one step is made")
     ema: float = Field(
         default=0.0,
