@@ -233,7 +233,7 @@ def memory(train: Corpus, tokens: int = 200_000, words: int = 400_000) -> Iterat
 
 
 def processes(train: Path, dev: Path, rounds: int) -> Iterator[dict[str, Any]]:
-    """``chaincrf train`` in one process of one thread, and in two of one thread each, in turns: seconds of an epoch."""
+    """Seconds of an epoch of ``chaincrf train``: one process of one thread, two of one thread each."""
     torchrun = ["torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d"]
     torchrun += ["--rdzv-endpoint=localhost:0", "-m"]
     seconds: dict[str, list[float]] = {"one process": [], "two processes": []}
