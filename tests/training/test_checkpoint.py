@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from chaincrf.errors import ModelError
-from chaincrf.training import Checkpoints, build_model, fit, prepare
+from chaincrf.training import Checkpoints, build_model, fit, prepare, updates
 from chaincrf.training.checkpoint import read_tree, write_tree
 from corpora import SMALL, toy
 
@@ -74,10 +74,10 @@ def test_files_that_are_no_checkpoints(tmp_path):
     write_tree(TREE, tmp_path / "whole")
     (tmp_path / "half").write_bytes((tmp_path / "whole").read_bytes()[:-9])
     save_file({"a": torch.ones(1)}, tmp_path / "model")
-    save_file({}, tmp_path / "new", metadata={"format": "chaincrf-checkpoint", "version": "2", "tree": "{}"})
-    save_file({}, tmp_path / "json", metadata={"format": "chaincrf-checkpoint", "version": "1", "tree": "{"})
+    save_file({}, tmp_path / "new", metadata={"format": "chaincrf-checkpoint", "version": "3", "tree": "{}"})
+    save_file({}, tmp_path / "json", metadata={"format": "chaincrf-checkpoint", "version": "2", "tree": "{"})
     for name, message in [
-        ("half", "half: "), ("model", "not a checkpoint"), ("new", "expected format version 1, got '2'"),
+        ("half", "half: "), ("model", "not a checkpoint"), ("new", "expected format version 2, got '3'"),
         ("json", "json: "), ("missing", "missing"),
     ]:  # fmt: skip
         with pytest.raises(ModelError, match=message):
@@ -87,6 +87,7 @@ def test_files_that_are_no_checkpoints(tmp_path):
         train(tmp_path, checkpoints=Checkpoints(tmp_path / "other", resume=True))
 
 
+@pytest.mark.parametrize("rows", [0, 10**9], ids=["by rows", "dense"])
 @pytest.mark.parametrize(
     "change",
     [
@@ -96,8 +97,9 @@ def test_files_that_are_no_checkpoints(tmp_path):
     ],
     ids=["adam", "sgd", "adamw"],
 )
-def test_a_resumed_run_is_the_uninterrupted_one(tmp_path, change):
+def test_a_resumed_run_is_the_uninterrupted_one(tmp_path, monkeypatch, change, rows):
     """Stopped between any two steps, time and again."""
+    monkeypatch.setattr(updates, "MIN_ROWS", rows)
     recipe = SMALL.model_copy(update={"epochs": 4, "dropout": 0.3, "word_dropout": 0.2} | change)
     whole = outcome(train(tmp_path, recipe)[0])
     for minutes in (0.0, 60.0):  # at every step, and at every epoch's end alone

@@ -48,6 +48,19 @@ def test_pretrained_vectors_reach_the_table(tmp_path):
     torch.testing.assert_close(output, vectors[seen].float())
 
 
+def test_frozen_vectors_are_no_parameters(tmp_path):
+    corpus = toy(tmp_path)
+    recipe = Recipe(freeze_vectors=True)
+    prepared = prepare(corpus, corpus, recipe)
+    model = build_model(prepared, recipe).model
+    vocabulary = prepared.vocabulary
+    she = vocabulary.word("she")
+    assert she >= vocabulary.num_trained == len(model.words.weight)
+    rows, vectors = prepared.vectors
+    output = model.words(torch.tensor([[she]]))[0, 0]
+    torch.testing.assert_close(output, vectors[(rows == she).nonzero().item()].float())
+
+
 def test_a_seed_decides_the_weights(tmp_path):
     corpus = toy(tmp_path)
     weights = [

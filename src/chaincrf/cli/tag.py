@@ -14,7 +14,7 @@ from .config import MAX_THREADS
 
 if TYPE_CHECKING:
     from ..data import Sentence
-    from ..tagging import TaggedSentence
+    from ..tagging import Tagged
 
 __all__ = ["tag"]
 
@@ -31,7 +31,7 @@ def tag(
         typer.Option(help="text with the spans marked, JSON lines, or columns of tokens and tags"),
     ] = "text",
     json: Annotated[bool, typer.Option("--json", help="the same as --output-format jsonl")] = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="sentences in a batch: speed, not results")] = 64,
+    batch_tokens: Annotated[int, typer.Option(min=1, help="tokens in a batch: speed, not results")] = 4096,
     threads: Annotated[int, typer.Option(min=1, max=MAX_THREADS, help="CPU threads")] = 1,
 ) -> None:
     """Tag text, one sentence a line.
@@ -46,7 +46,7 @@ def tag(
     `chaincrf tag model sentences.txt --json > tagged.jsonl`
     """
     from ..tagging import Tagger
-    from ..tagging.tagger import CHUNK
+    from ..tagging.tagger import AHEAD
     from .console import use_threads
 
     use_threads(threads)
@@ -54,8 +54,10 @@ def tag(
     marked = tagger.bundle.config.scheme is not None
     form = "jsonl" if json else output_format
     interactive = file == Path("-") and sys.stdin.isatty()
-    chunk = 1 if interactive else CHUNK
-    for tagged in tagger.tag_all(_sentences(file, input_format), batch_size=batch_size, chunk=chunk):
+    texts = _sentences(file, input_format)
+    ahead = 1 if interactive else AHEAD
+    probabilities = form == "jsonl"
+    for tagged in tagger.tag_all(texts, batch_tokens=batch_tokens, ahead=ahead, probabilities=probabilities):
         print(_render(tagged, form, marked), flush=interactive)  # noqa: T201
 
 
@@ -73,12 +75,12 @@ def _sentences(file: Path, form: str) -> Iterator[str | Sentence]:
             yield line.text
 
 
-def _render(tagged: TaggedSentence, form: str, marked: bool) -> str:
+def _render(tagged: Tagged, form: str, marked: bool) -> str:
     from json import dumps
 
     if form == "jsonl":
         return dumps(tagged.to_json(), ensure_ascii=False)
-    rows = list(zip(tagged.sentence.tokens, tagged.tags, strict=True))
+    rows = list(zip(tagged.tokens, tagged.tags, strict=True))
     if form == "conll":
         for token, _ in rows:
             if set(token) & set("\t\r\n"):
@@ -87,16 +89,10 @@ def _render(tagged: TaggedSentence, form: str, marked: bool) -> str:
     return _marked(tagged) if marked else " ".join(f"{token}/{name}" for token, name in rows)
 
 
-def _marked(tagged: TaggedSentence) -> str:
+def _marked(tagged: Tagged) -> str:
     """The text with its spans in brackets, such as ``[Ann]PER left [Oslo]LOC.``."""
-    text, offsets = tagged.sentence.text, tagged.sentence.offsets
-    if text is None or offsets is None:
-        text, offsets, end = " ".join(tagged.sentence.tokens), [], -1
-        for token in tagged.sentence.tokens:
-            offsets.append((end + 1, end := end + 1 + len(token)))
     pieces, last = [], 0
     for span in tagged.spans:
-        start, end = offsets[span.start][0], offsets[span.end - 1][1]
-        pieces.append(f"{text[last:start]}[{text[start:end]}]{span.label}")
-        last = end
-    return "".join(pieces) + text[last:]
+        pieces.append(f"{tagged.text[last : span.start]}[{span.text}]{span.label}")
+        last = span.end
+    return "".join(pieces) + tagged.text[last:]

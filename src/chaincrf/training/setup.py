@@ -101,6 +101,7 @@ def prepare(train: Corpus, dev: Corpus, recipe: Recipe) -> Prepared:
         min_count=recipe.min_count,
         pretrained=chain.from_iterable(table.words for table in tables),
         max_pretrained=recipe.pretrained_words,
+        freeze=recipe.freeze_vectors,
     )
     return Prepared(
         scheme=scheme,
