@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import crf as layers
+import gpu as devices
 
 __all__ = ["BENCHMARKS", "benchmark"]
 
@@ -24,6 +25,7 @@ def benchmark(function: Callable[[Path | None], Iterator[Row]]) -> Callable[[Pat
 
 
 benchmark(layers.crf)
+benchmark(devices.gpu)
 
 
 def milliseconds(contestants: dict[str, Callable[[], object]], rounds: int = 15) -> dict[str, float]:

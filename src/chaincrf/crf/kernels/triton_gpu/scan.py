@@ -1,7 +1,7 @@
 """Parallel in time, for few sequences that are long: they are cut into chunks.
 
-1. ``products``: of each chunk the product of its steps, a matrix: row i is the recursion from tag i alone, each
-   row with an exponent of its own. All chunks at the same time.
+1. ``products``: of each chunk the product of its steps, a matrix: row i is the recursion from tag i alone,
+   with an exponent of its own. All chunks at the same time.
 2. ``boundaries``: alpha before and beta after each chunk, from chunk to chunk; a program a sequence.
 3. ``scaled.forward_backward``: the tokens of each chunk, from there. All chunks at the same time.
 
@@ -63,7 +63,7 @@ def products(
 
 @triton.jit
 def balanced(v, exponents, lowest, real):
-    """What a row is multiplied by, so that v times the rows is about 1; its exponent, and the lowest number."""
+    """What a row is multiplied by, so that v times the rows is about 1; that exponent; the lowest number."""
     e = tl.where(v > 0, exponent_of(tl.where(v > 0, v, 1.0)) + exponents, -(2**62))
     top = tl.max(e)
     top = tl.where(top > -(2**61), top, 0)

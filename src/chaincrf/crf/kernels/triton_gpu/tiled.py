@@ -1,4 +1,4 @@
-"""The recursion of ``scaled`` for many tags: a tile of sequences at a time, so that a step is a matrix product.
+"""The recursion of ``scaled`` for many tags: a tile of sequences at a time, a step a matrix product.
 
 The moves do not fit into the registers of a program, so they are read again at each token, for all sequences
 of a tile at once; alpha and q go through memory. The products are of doubles: there is no TF32 in them.
@@ -41,7 +41,7 @@ def forward_tile(
 
     Args:
         into, moves, ends: what ``weigh`` wrote.
-        before: ``(B, rows, K)`` doubles, written: alpha before each token and after the last, T + 1 rows; or, if
+        before: ``(B, rows, K)`` doubles, written: alpha before each token and after the last, T + 1 rows; or,
             without a gradient, the last two.
         exponents: ``(B, T)`` int32, written with a gradient: what each alpha before was divided by.
         sums: ``(B, 4)`` doubles, written: the sum of the last alphas, the exponents divided out, the lowest
