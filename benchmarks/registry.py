@@ -14,6 +14,7 @@ import crf as layers
 import features as sparse
 import rows as tables_by_rows
 import train as training
+import gpu as devices
 
 __all__ = ["BENCHMARKS", "benchmark"]
 
@@ -34,6 +35,7 @@ benchmark(accuracies.accuracy)
 benchmark(accuracies.tune)
 benchmark(tables_by_rows.rows)
 benchmark(sparse.features)
+benchmark(devices.gpu)
 
 
 def milliseconds(contestants: dict[str, Callable[[], object]], rounds: int = 15) -> dict[str, float]:

@@ -10,6 +10,9 @@ from torch import Tensor
 
 from chaincrf.crf import LinearChain
 from chaincrf.crf.backends import backend
+from chaincrf.crf.kernels.triton_gpu import forward_backward
+from chaincrf.crf.kernels.triton_gpu.tiles import REDO
+from chaincrf.crf.reference.counts import no_counts
 
 
 def chain_of(
@@ -91,3 +94,58 @@ def viterbi(shape: tuple[int, int, int], **options: object) -> None:
             found.append(chain.viterbi())
     for ours, theirs in zip(*found, strict=True):
         assert torch.equal(ours, theirs), (ours, theirs)
+
+
+def chunked_loss(shape: tuple[int, int, int], chunk: int, kind: str = "gold", **options: object) -> None:
+    """As ``loss``, the sequences cut into chunks."""
+    usual = forward_backward.chunk_of
+    forward_backward.chunk_of = lambda B, T, K: chunk
+    try:
+        loss(shape, kind, **options)
+    finally:
+        forward_backward.chunk_of = usual
+
+
+def given_back(chain: LinearChain, chunk: int | None = None) -> list[bool]:
+    """Which sequences are computed again in log space."""
+    usual = forward_backward.chunk_of
+    if chunk:
+        forward_backward.chunk_of = lambda B, T, K: chunk
+    inputs = forward_backward.plain(*chain._inputs(), None)
+    value = chain.emissions.new_empty(len(chain.emissions))
+    status = forward_backward._solve(inputs, value, no_counts(chain.emissions), False)
+    forward_backward.chunk_of = usual
+    return [bool(what & REDO.value) for what in status.tolist()]
+
+
+def two_blocks(T: int, step: float, device: str = "cpu") -> LinearChain:
+    """Two tags that never meet; the one that is better in the first half is worse over all."""
+    emissions = torch.zeros(1, T, 2, dtype=torch.float64)
+    emissions[0, : T // 2, 1] = -step
+    emissions[0, T // 2 :, 0] = -2 * step
+    transitions = torch.tensor([[0.0, -torch.inf], [-torch.inf, 0.0]], dtype=torch.float64)
+    return LinearChain(emissions.to(device), transitions.to(device))
+
+
+def a_block_of_tags_that_dies_silently_is_found(device: str = "cpu") -> None:
+    """The largest alpha is always about 1, yet in scaled probabilities one block is lost."""
+    for T, step, found in ((8, 20.0, False), (24, 60.0, True)):
+        chain = two_blocks(T, step, device)
+        for chunk in (None, 4):
+            assert given_back(chain, chunk) == [found]
+        exact = torch.logsumexp(torch.tensor([-2.0 * step * T / 2, -step * T / 2], dtype=torch.float64), 0)
+        tags = torch.ones(1, T, dtype=torch.int64, device=device)
+        for given in (None, tags):
+            same(loss_and_gradient(chain, given, "triton"), loss_and_gradient(chain, given, "reference"))
+        with backend("triton"):
+            same([chain.log_partition()], [exact.unsqueeze(0).to(device)])
+
+
+def a_score_that_stands_for_forbidden_stays_in_the_fast_recursion(device: str = "cpu") -> None:
+    """-10000 in the place of -inf, as many do."""
+    chain, _ = chain_of((3, 9, 5), device=device)
+    forbidden = torch.rand(5, 5, generator=torch.Generator().manual_seed(0)) < 0.3
+    transitions = torch.where(forbidden, -1e4, 0.0).double().to(device)
+    chain = LinearChain(chain.emissions, transitions, mask=chain.mask)
+    assert given_back(chain) == [False] * 3
+    same(loss_and_gradient(chain, None, "triton"), loss_and_gradient(chain, None, "reference"), atol=1e-8)
