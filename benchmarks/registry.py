@@ -12,9 +12,9 @@ from typing import Any
 import accuracy as accuracies
 import crf as layers
 import features as sparse
+import gpu as devices
 import rows as tables_by_rows
 import train as training
-import gpu as devices
 
 __all__ = ["BENCHMARKS", "benchmark"]
 
