@@ -23,12 +23,12 @@ def test_by_hand():
 def test_bins_hold_every_answer_once(answers, bins):
     confidences, correct = [p for p, _ in answers], [right for _, right in answers]
     found = reliability(confidences, correct, bins)
-    assert sum(part.count for part in found) == len(answers)
+    assert sum(part.answers for part in found) == len(answers)
     for part in found:
         inside = [
             i for i, p in enumerate(confidences) if part.lower < p <= part.upper or (part.lower == 0 == p)
         ]
-        assert part.count == len(inside)
+        assert part.answers == len(inside)
         if inside:
             assert part.confidence == pytest.approx(np.mean([confidences[i] for i in inside]))
             assert part.accuracy == pytest.approx(np.mean([correct[i] for i in inside]))

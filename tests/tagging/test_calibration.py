@@ -43,7 +43,7 @@ def test_probabilities_are_calibrated_and_the_tags_stay(scheme, isotonic):
     calibration, report = calibrate(bundle, sentences, isotonic=isotonic)
     assert report.ece[1] < 0.06 < report.ece[0]
     assert report.answers >= report.correct > 0
-    assert sum(part.count for part in report.reliability[1]) == report.answers
+    assert sum(part.answers for part in report.reliability[1]) == report.answers
     after = Tagger(
         Bundle(bundle.model, bundle.vocabulary, bundle.config.model_copy(update={"calibration": calibration}))
     )

@@ -78,7 +78,7 @@ def _print(calibration: Calibration, report: CalibrationReport, answers: str) ->
         cells = [f"{old.lower:.1f} to {old.upper:.1f}"]
         for part in (old, new):
             shares = (f"{100 * part.accuracy:.1f} %", f"{100 * part.confidence:.1f} %")
-            cells += [str(part.count), *(shares if part.count else ("", ""))]
+            cells += [str(part.answers), *(shares if part.answers else ("", ""))]
         table.add_row(*cells)
     console.print(table)
     if answers != "spans":

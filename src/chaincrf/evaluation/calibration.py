@@ -20,14 +20,14 @@ class Bin(NamedTuple):
 
     Attributes:
         lower, upper: the borders; the upper one belongs to the bin, the lower one only where it is 0.
-        count: number of answers.
+        answers: how many there are.
         confidence: their mean confidence.
         accuracy: the share of them that is right; both 0 where there is none.
     """
 
     lower: float
     upper: float
-    count: int
+    answers: int
     confidence: float
     accuracy: float
 
@@ -86,8 +86,8 @@ def expected_calibration_error(confidences: Numbers, correct: Numbers, bins: int
     Source: Naeini, Cooper & Hauskrecht (2015); Guo et al. (2017).
     """
     found = reliability(confidences, correct, bins)
-    total = sum(part.count for part in found)
-    return sum(part.count * abs(part.accuracy - part.confidence) for part in found) / max(total, 1)
+    total = sum(part.answers for part in found)
+    return sum(part.answers * abs(part.accuracy - part.confidence) for part in found) / max(total, 1)
 
 
 def operating_points(confidences: Numbers, correct: Numbers) -> list[Operating]:
