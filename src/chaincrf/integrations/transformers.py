@@ -1,8 +1,8 @@
 """A CRF on an encoder of Transformers; needs the extra ``transformers``.
 
 Sub-words are mapped to words by gaps in the mask: a word counts at its first sub-word, and the CRF's
-neighbour of a word is the previous word, however many pieces lie between. A label of -100 leaves its token out of the
-chain; the layer, to which -100 means an unknown tag, never sees one.
+neighbour of a word is the previous word, however many pieces lie between. A label of -100 leaves its token
+out of the chain; the layer, to which -100 means an unknown tag, never sees one.
 """
 
 from __future__ import annotations
