@@ -64,6 +64,7 @@ def serve() -> None:
     from . import checks
 
     quicken()
+    torch.use_deterministic_algorithms(True)  # which fills fresh memory with NaN
     warnings.simplefilter("error")
     torch.set_num_threads(1)
     for line in sys.stdin:

@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 
 from .scaled import judge
-from .tiles import IMPOSSIBLE, NOT_A_NUMBER, exponent_of, power_of
+from .tiles import IMPOSSIBLE, NOT_A_NUMBER, REDO, exponent_of, power_of
 
 __all__ = ["COLUMNS", "INNER", "TILE", "backward_tile", "forward_tile", "verdict"]
 
@@ -126,7 +126,7 @@ def backward_tile(
     real = b < B
     z, first = tl.load(sums + b * 4, real, 0.0), tl.load(sums + b * 4 + 3, real, 0.0)
     what = tl.load(status + b, real, 0)
-    dead = (what == IMPOSSIBLE) | (z == 0)
+    dead = ((what & (IMPOSSIBLE | REDO)) != 0) | (z == 0)  # or to be redone
     share = tl.where(dead, 0.0, 1 / tl.where(z > 0, z, 1.0))
     share = tl.where(what == NOT_A_NUMBER, float("nan"), share)
     gold = tl.where(dead, 0.0, 1.0).to(tl.float64)
