@@ -12,6 +12,7 @@ from typing import Any
 import accuracy as accuracies
 import crf as layers
 import features as sparse
+import gpu as devices
 import rows as tables_by_rows
 import train as training
 
@@ -34,6 +35,7 @@ benchmark(accuracies.accuracy)
 benchmark(accuracies.tune)
 benchmark(tables_by_rows.rows)
 benchmark(sparse.features)
+benchmark(devices.gpu)
 
 
 def milliseconds(contestants: dict[str, Callable[[], object]], rounds: int = 15) -> dict[str, float]:

@@ -5,7 +5,7 @@
 
 from .corpora import BuiltinCorpus, export_corpus, get_corpus, list_corpora
 from .corpus import Corpus, ReadReport
-from .readers import read_corpus, stream_corpus
+from .readers import make_corpus, read_corpus, stream_corpus
 from .sentence import Sentence
 from .shards import ShardedCorpus, open_shards, write_shards
 from .split import hold_out
@@ -23,6 +23,7 @@ __all__ = [
     "get_corpus",
     "hold_out",
     "list_corpora",
+    "make_corpus",
     "open_shards",
     "read_corpus",
     "sentence_from_text",

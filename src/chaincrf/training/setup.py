@@ -23,7 +23,8 @@ from ..data.vectors import WordVectors, load_vectors
 from ..data.vocabulary import Vocabulary
 from ..errors import ConfigError, DataError, LabelError
 from ..labels import convert_tags, scheme_tags, tags_to_spans
-from ..tagging.bundle import MAX_TAGS, MAX_WORDS, Architecture, Bundle, ModelConfig
+from ..tagging import Architecture, Bundle, ModelConfig
+from ..tagging.record import MAX_TAGS, MAX_WORDS
 from .recipe import Recipe
 
 __all__ = ["Prepared", "build_model", "in_scheme", "prepare"]

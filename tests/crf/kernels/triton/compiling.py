@@ -13,7 +13,7 @@ from typing import Any
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
 
-from chaincrf.crf.kernels.triton_gpu import counts, launch, log_space, scaled, tiles, weigh
+from chaincrf.crf.kernels.triton_gpu import counts, launch, log_space, scaled, scan, tiled, tiles, weigh
 from chaincrf.crf.kernels.triton_gpu.viterbi import best_paths
 
 DOUBLES = {
@@ -53,6 +53,10 @@ def cases() -> Iterator[tuple[Any, dict[str, Any], int, dict[str, str]]]:
         if K <= tiles.IN_REGISTERS:
             for v in variants(MASKED=both, GOLDEN=both, GRADIENT=both, CHUNKED=both):
                 yield scaled.forward_backward, v | width, warps, {}
+            for v in variants(MASKED=both):
+                yield scan.products, v | width, warps, {"exponents": "*i64"}
+            for v in variants(GOLDEN=both, GRADIENT=both):
+                yield scan.boundaries, v | width, warps, {"exponents": "*i64"}
         columns = {"COLUMNS": tiles.block_of_columns(K)}
         for v in variants(MASKED=both, GOLDEN=both, GRADIENT=both, SHARED=both):
             yield log_space.log_space, v | width | columns, max(4, warps), {}
@@ -61,6 +65,13 @@ def cases() -> Iterator[tuple[Any, dict[str, Any], int, dict[str, str]]]:
             yield best_paths, v | width | columns | {"IN_REGISTERS": small}, warps, {}
         for v in variants(SHARED=both, GOLDEN=both):
             yield counts.collect, v | width | {"BLOCK": 1024}, 4, {}
+    tile = {"TILE": tiled.TILE, "COLUMNS": tiled.COLUMNS, "INNER": tiled.INNER}
+    for v in variants(MASKED=both, GRADIENT=both):
+        yield tiled.forward_tile, v | tile, 8, {"exponents": "*i32"}
+    for v in variants(MASKED=both, GOLDEN=both):
+        yield tiled.backward_tile, v | tile, 8, {"exponents": "*i32"}
+    for v in variants(GOLDEN=both):
+        yield tiled.verdict, v, 4, {}
     for v in variants(SHARED=both):
         yield counts.weighted, v | {"BLOCK": 1024, "COLUMNS": 32}, 4, {"moves": ""}
 

@@ -221,7 +221,7 @@ def forward_backward(
     else:
         what = judge(b, z, left, lowest, blocks, facts, end, tags, value, status, T, K, count, GOLDEN)
     if GRADIENT:
-        dead = (what == IMPOSSIBLE) | (z == 0)
+        dead = ((what & (IMPOSSIBLE | REDO)) != 0) | (z == 0) | (lowest < LOWEST)  # or to be redone
         beta = tl.where(dead, 0.0, beta / tl.where(z > 0, z, 1.0))
         beta = tl.where(what == NOT_A_NUMBER, float("nan"), beta)
         gold = tl.where(dead, 0.0, 1.0).to(tl.float64)
