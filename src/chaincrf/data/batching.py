@@ -19,7 +19,7 @@ from .sentence import Sentence
 from .shapes import word_shape
 from .vocabulary import PADDING, Vocabulary
 
-__all__ = ["MAX_CHARS", "Batch", "EncodedSentences", "encode", "encode_tokens"]
+__all__ = ["MAX_CHARS", "Batch", "EncodedSentences", "encode", "encode_tokens", "plan_batches"]
 
 MAX_CHARS = 48
 """A longer token keeps its first and last 24 characters for the character encoder."""
@@ -112,11 +112,10 @@ class EncodedSentences:
         Returns:
             For each batch, the positions of its sentences.
         """
-        lengths = np.array([len(sentence) for sentence in self.sentences])
+        lengths = np.array([len(sentence) for sentence in self.sentences], dtype=np.int64)
         order = np.flatnonzero(lengths)
         if generator is None:
-            order = order[np.argsort(-lengths[order], kind="stable")]
-            return _cut(order, lengths, batch_size, tokens)
+            return plan_batches(lengths, batch_size, tokens=tokens)
         order = generator.permutation(order)
         usual = max(1, round(tokens / lengths[order].mean())) if tokens and len(order) else batch_size
         chunks = [
@@ -155,6 +154,22 @@ class EncodedSentences:
             types=torch.from_numpy(types),
             tags=None if tags is None else torch.from_numpy(tags),
         )
+
+
+def plan_batches(
+    lengths: Int[np.ndarray, " N"], batch_size: int = 1, *, tokens: int = 0
+) -> list[Int[np.ndarray, " B"]]:
+    """Batches of sentences of similar length, the longest first; empty sentences are left out.
+
+    Args:
+        lengths: number of tokens of each sentence.
+        batch_size: sentences in a batch.
+        tokens: instead of that, tokens in a batch at most, padding included; see
+            :meth:`EncodedSentences.plan`.
+    """
+    order = np.flatnonzero(lengths)
+    order = order[np.argsort(-lengths[order], kind="stable")]
+    return _cut(order, lengths, batch_size, tokens)
 
 
 def encode(
