@@ -19,7 +19,7 @@ from .sentence import Sentence
 from .shapes import word_shape
 from .vocabulary import PADDING, Vocabulary
 
-__all__ = ["MAX_CHARS", "Batch", "EncodedSentences", "encode", "encode_tokens", "shuffled"]
+__all__ = ["MAX_CHARS", "Batch", "EncodedSentences", "encode", "encode_tokens", "plan_batches", "shuffled"]
 
 MAX_CHARS = 48
 """A longer token keeps its first and last 24 characters for the character encoder."""
@@ -112,11 +112,9 @@ class EncodedSentences:
         Returns:
             For each batch, the positions of its sentences.
         """
-        lengths = np.array([len(sentence) for sentence in self.sentences])
-        order = np.flatnonzero(lengths)
+        lengths = np.array([len(sentence) for sentence in self.sentences], dtype=np.int64)
         if generator is None:
-            order = order[np.argsort(-lengths[order], kind="stable")]
-            return _cut(order, lengths, batch_size, tokens)
+            return plan_batches(lengths, batch_size, tokens=tokens)
         return shuffled(lengths, batch_size, tokens, generator)
 
     def words(self, index: Int[np.ndarray, " B"]) -> Int[Tensor, " N"]:
@@ -150,6 +148,22 @@ class EncodedSentences:
             types=torch.from_numpy(types),
             tags=None if tags is None else torch.from_numpy(tags),
         )
+
+
+def plan_batches(
+    lengths: Int[np.ndarray, " N"], batch_size: int = 1, *, tokens: int = 0
+) -> list[Int[np.ndarray, " B"]]:
+    """Batches of sentences of similar length, the longest first; empty sentences are left out.
+
+    Args:
+        lengths: number of tokens of each sentence.
+        batch_size: sentences in a batch.
+        tokens: instead of that, tokens in a batch at most, padding included; see
+            :meth:`EncodedSentences.plan`.
+    """
+    order = np.flatnonzero(lengths)
+    order = order[np.argsort(-lengths[order], kind="stable")]
+    return _cut(order, lengths, batch_size, tokens)
 
 
 def encode(
