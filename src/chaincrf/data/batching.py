@@ -19,7 +19,7 @@ from .sentence import Sentence
 from .shapes import word_shape
 from .vocabulary import PADDING, Vocabulary
 
-__all__ = ["MAX_CHARS", "Batch", "EncodedSentences", "encode"]
+__all__ = ["MAX_CHARS", "Batch", "EncodedSentences", "encode", "encode_tokens"]
 
 MAX_CHARS = 48
 """A longer token keeps its first and last 24 characters for the character encoder."""
@@ -126,6 +126,10 @@ class EncodedSentences:
         ]
         return [chunks[i] for i in generator.permutation(len(chunks))]
 
+    def words(self, index: Int[np.ndarray, " B"]) -> Int[Tensor, " N"]:
+        """The word indices of all tokens of the sentences at some positions."""
+        return torch.from_numpy(self.type_words[np.concatenate([self.sentences[i] for i in index])])
+
     def batch(self, index: Int[np.ndarray, " B"]) -> Batch:
         """The sentences at some positions, padded to the longest of them."""
         rows = [self.sentences[i] for i in index]
@@ -166,18 +170,29 @@ def encode(
     Raises:
         DataError: if tags are wanted and a sentence has none, or one the vocabulary does not know.
     """
+    encoded = encode_tokens([sentence.tokens for sentence in sentences], vocabulary)
+    if not with_tags:
+        return encoded
+    tags = []
+    for number, sentence in enumerate(sentences, start=1):
+        if sentence.tags is None:
+            raise DataError(f"sentence {number}: expected gold tags, found none")
+        tags.append(np.array([vocabulary.tag(tag) for tag in sentence.tags], dtype=np.int64))
+    return replace(encoded, tags=tags)
+
+
+def encode_tokens(sentences: Sequence[Sequence[str]], vocabulary: Vocabulary) -> EncodedSentences:
+    """Look every token of unlabelled sentences up, once a distinct token.
+
+    Args:
+        sentences: the tokens of each.
+        vocabulary: what the tagger knows.
+    """
     types: dict[str, int] = {}
     encoded = [
-        np.array([types.setdefault(token, len(types)) for token in sentence.tokens], dtype=np.int64)
-        for sentence in sentences
+        np.array([types.setdefault(token, len(types)) for token in tokens], dtype=np.int64)
+        for tokens in sentences
     ]
-    tags = None
-    if with_tags:
-        tags = []
-        for number, sentence in enumerate(sentences, start=1):
-            if sentence.tags is None:
-                raise DataError(f"sentence {number}: expected gold tags, found none")
-            tags.append(np.array([vocabulary.tag(tag) for tag in sentence.tags], dtype=np.int64))
     spellings = [_shorten(token) for token in types]
     lengths = np.array([len(spelling) for spelling in spellings], dtype=np.int64)
     chars = np.full((len(types), lengths.max(initial=1)), PADDING, dtype=np.int32)
@@ -189,7 +204,7 @@ def encode(
         type_lengths=lengths,
         type_shapes=np.array([word_shape(token) for token in types], dtype=np.int64),
         sentences=encoded,
-        tags=tags,
+        tags=None,
     )
 
 
