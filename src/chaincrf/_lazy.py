@@ -1,13 +1,16 @@
-"""Public names that load their module when first used, so that an import costs only what it needs."""
+"""Names and libraries that load when first used, so that an import costs only what it needs."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any
 
-__all__ = ["lazy_names"]
+from .errors import MissingExtra
+
+__all__ = ["lazy_names", "require"]
 
 
 def lazy_names(
@@ -28,3 +31,20 @@ def lazy_names(
         return value
 
     return get, lambda: sorted({*vars(sys.modules[package]), *homes})
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import a library that one of the package's extras brings.
+
+    Args:
+        module: its import name.
+        extra: the extra in ``pyproject.toml`` that has it.
+
+    Raises:
+        MissingExtra: it is not installed; says the line that installs it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        problem = f"{module} is needed for this and cannot be imported ({error})"
+        raise MissingExtra(f"{problem}; say: pip install 'chaincrf[{extra}]'", name=error.name) from error

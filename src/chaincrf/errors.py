@@ -9,7 +9,8 @@
     ├── ConfigError    (ValueError)    a configuration, option or TOML file that cannot be used
     ├── ModelError     (ValueError)    a model folder or checkpoint that is missing, damaged or too new
     ├── NotFiniteError (ArithmeticError)  a loss or a gradient that is infinite or not a number
-    └── BackendError   (RuntimeError)  a backend asked for by name that cannot serve the request
+    ├── BackendError   (RuntimeError)  a backend asked for by name that cannot serve the request
+    └── MissingExtra   (ImportError)   a library that is not a core requirement, and is not installed
 
 The command line prints the message of any of them without a traceback and exits with status 1.
 """
@@ -25,6 +26,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "LabelError",
+    "MissingExtra",
     "ModelError",
     "NotFiniteError",
 ]
@@ -56,6 +58,10 @@ class NotFiniteError(ChainCRFError, ArithmeticError):
 
 class BackendError(ChainCRFError, RuntimeError):
     """A backend asked for by name that cannot serve the request."""
+
+
+class MissingExtra(ChainCRFError, ImportError):  # noqa: N818 (an ImportError by another name)
+    """A library that an extra brings and that is not installed; the message says how to install it."""
 
 
 class DataError(ChainCRFError, ValueError):

@@ -1,6 +1,7 @@
-"""How good a tagging is: entity F1, token accuracy, invalid sequences."""
+"""How good a tagging is: entity F1, token accuracy, invalid sequences, and whether a difference is chance."""
 
 from .measure import Measurement, measure
+from .significance import CrossedEffect, crossed_effect, holm, ratio_contributions
 from .span_f1 import (
     Accuracy,
     InvalidRate,
@@ -14,13 +15,17 @@ from .span_f1 import (
 
 __all__ = [
     "Accuracy",
+    "CrossedEffect",
     "InvalidRate",
     "Measurement",
     "Score",
     "SpanScores",
+    "crossed_effect",
     "evaluate_tags",
+    "holm",
     "invalid_sequences",
     "measure",
+    "ratio_contributions",
     "span_scores",
     "token_accuracy",
 ]

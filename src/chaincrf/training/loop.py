@@ -18,7 +18,7 @@ from ..data.batching import Batch
 from ..errors import ConfigError, NotFiniteError
 from ..evaluation import evaluate_tags, token_accuracy
 from ..nn import BiLSTMTagger
-from ..tagging.predict import predict_tags
+from ..tagging.predict import Way, predict_tags
 from .average import Average
 from .checkpoint import Checkpoints
 from .finite import FiniteCheck
@@ -36,7 +36,7 @@ def fit(
     prepared: Prepared,
     recipe: Recipe,
     *,
-    decoders: Mapping[str, bool | None] | None = None,
+    decoders: Mapping[str, Way] | None = None,
     checkpoints: Checkpoints | None = None,
     on_step: Callable[[int, int], None] = lambda done, total: None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
@@ -48,8 +48,8 @@ def fit(
             ``Fit.kept``.
         prepared: the data.
         recipe: how to train.
-        decoders: names of ways to decode, with the ``constrained`` argument of each. Every one of them
-            keeps its own best epoch.
+        decoders: names of ways to decode, see :data:`chaincrf.tagging.predict.Way`. Every one of them keeps
+            its own best epoch.
         checkpoints: where the run is saved, and whether it goes on from there.
         on_step: called after every step with the steps done and those of the whole run.
         on_epoch: called after every epoch.
@@ -151,9 +151,7 @@ def _backward(fabric: Fabric, model: nn.Module, batches: Sequence[Batch]) -> Flo
     return total
 
 
-def _dev_scores(
-    model: BiLSTMTagger, prepared: Prepared, decoders: Mapping[str, bool | None]
-) -> dict[str, float]:
+def _dev_scores(model: BiLSTMTagger, prepared: Prepared, decoders: Mapping[str, Way]) -> dict[str, float]:
     results = predict_tags(model, prepared.dev, prepared.vocabulary.tags, constrained=list(decoders.values()))
     return {
         name: dev_score(prepared.dev_tags, tags, prepared.scheme)
