@@ -9,21 +9,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import comparisons
 import crf as layers
 
 __all__ = ["BENCHMARKS", "benchmark"]
 
 Row = dict[str, Any]
-BENCHMARKS: dict[str, Callable[[Path | None], Iterator[Row]]] = {}
+BENCHMARKS: dict[str, Callable[..., Iterator[Row]]] = {}
 
 
-def benchmark(function: Callable[[Path | None], Iterator[Row]]) -> Callable[[Path | None], Iterator[Row]]:
+def benchmark(function: Callable[..., Iterator[Row]]) -> Callable[..., Iterator[Row]]:
     """Register a measurement under its name."""
     BENCHMARKS[function.__name__] = function
     return function
 
 
 benchmark(layers.crf)
+benchmark(comparisons.compare)
 
 
 def milliseconds(contestants: dict[str, Callable[[], object]], rounds: int = 15) -> dict[str, float]:
@@ -54,15 +56,18 @@ def ncbi(data: Path | None) -> Iterator[Row]:
         test,
         Recipe(epochs=8),
         seeds=range(1, 6),
-        on_run=lambda title, seed, done, total: print(
-            f"run {done + 1} of {total}: {title}, seed {seed}", flush=True
+        jobs=1,
+        on_run=lambda job, done, total: print(
+            f"run {done + 1} of {total}: {job.title}, seed {job.recipe.seed}", flush=True
         ),
     )
     print(text_report(comparison))
     save_png(comparison, Path(__file__).parent / "results" / "ncbi.png")
     for variant in comparison.variants:
         for run in variant.runs:
-            yield {"variant": variant.name} | run.model_dump(mode="json", exclude={"labels"})
+            yield {"variant": variant.name} | run.model_dump(
+                mode="json", exclude={"labels", "slices", "calibration", "worst_moves"}
+            )
 
 
 @benchmark

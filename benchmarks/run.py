@@ -59,11 +59,18 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="a folder of data that the measurement needs")
     parser.add_argument("--threads", type=int, help="threads of PyTorch; all cores by default")
     parser.add_argument("--save", metavar="NAME", help="the result's name, to keep that of another machine")
+    parser.add_argument("--only", action="append", help="of `compare`: one corpus; may be said again")
+    parser.add_argument("--seeds", type=int, help="of `compare`: training runs of each variant, 5 by default")
+    parser.add_argument("--jobs", type=int, help="of `compare`: processes at a time, 2 by default")
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
+    given = {"names": arguments.only, "seeds": arguments.seeds, "jobs": arguments.jobs}
+    options = {name: value for name, value in given.items() if value is not None}
+    if options and arguments.name != "compare":
+        parser.error("--only, --seeds and --jobs belong to compare")
     rows = []
-    for row in BENCHMARKS[arguments.name](arguments.data):
+    for row in BENCHMARKS[arguments.name](arguments.data, **options):
         print(json.dumps(row), flush=True)
         rows.append(row)
     RESULTS.mkdir(exist_ok=True)

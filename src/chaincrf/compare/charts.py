@@ -123,7 +123,10 @@ def heat_map(comparison: Comparison) -> Picture | None:
         # from orange over nothing to blue: the two ends differ for every eye, and in grey by the sign drawn
         colours = LinearSegmentedColormap.from_list("moves", [SOFTMAX, "#ffffff", CRF])
         values = np.array([[np.nan if x is None else x for x in row[:K]] for row in table.scores[:K]])
-        axes.imshow(values, cmap=colours, vmin=-most, vmax=most, aspect="equal")
+        edges = np.arange(K + 1) - 0.5  # vectors, not an image
+        axes.pcolormesh(edges, edges, np.ma.masked_invalid(values), cmap=colours, vmin=-most, vmax=most)
+        axes.set_aspect("equal")
+        axes.invert_yaxis()
         size = 7.5 if K <= 9 else 5.5 if K <= 17 else 3.6
         for i in range(K):
             for j in range(K):
@@ -147,7 +150,7 @@ def heat_map(comparison: Comparison) -> Picture | None:
         axes.set_ylabel("this tag …", color=INK)
 
     title = f"Learned scores of moves, {comparison.variant(table.variant).title}"
-    alternative = "Rows: a tag; columns: the next one. × marks a move that the scheme forbids."
+    alternative = f"Rows: a tag; columns: the next one, {K} tags. × marks a move that the scheme forbids."
     if len(comparison.tags) > K:
         alternative += f" The first {K} of {len(comparison.tags)} tags."
     return draw_svg("transitions", title, alternative, draw, square=True)

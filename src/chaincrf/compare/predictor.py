@@ -97,7 +97,7 @@ def entropy(counts: Iterable[int]) -> float:
     """Shannon entropy of a count, in bits."""
     values = [count for count in counts if count]
     total = sum(values)
-    return -sum(n / total * math.log2(n / total) for n in values)
+    return -math.fsum(n / total * math.log2(n / total) for n in values)
 
 
 def mutual_information(pairs: Mapping[tuple[str, str], int]) -> float:
@@ -160,14 +160,15 @@ def reading(found: Mapping[str, float], scheme: str | None) -> str:
     distances = {}
     for corpus, (*shares, gain) in LESTER.items():
         shown = "  ".join(f"{name.replace('_', ' ')} {x:.3f}" for name, x in zip(names, shares, strict=True))
-        lines.append(f"  {corpus:<12}{shown}  CRF {gain:+.2f}")
+        lines.append(f"  {corpus:<11}{shown}  CRF {gain:+.2f}")
         distances[corpus] = sum(abs(found[name] - x) for name, x in zip(names, shares, strict=True))
     near = min(distances, key=distances.__getitem__)
     much = LESTER[near][3] > 0.5
     there = "a CRF had something to add there" if much else "constraints gave nearly all there"
     lines += [
         "",
-        f"Of these the data look most like {near}: {there}. That is a resemblance, no measurement;",
-        "how such guesses fared is in docs/results/index.md. 'chaincrf compare' without --predict measures.",
+        f"Of these the data look most like {near}: {there}. That is a resemblance,",
+        "no measurement; how such guesses fared is in docs/results/index.md. Without --predict the command",
+        "measures.",
     ]
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -71,4 +72,4 @@ def expected_calibration_error(
     """
     total = len(confidences)
     found = reliability(confidences, correct, bins)
-    return sum(bin.number / total * abs(bin.accuracy - bin.confidence) for bin in found)
+    return math.fsum(bin.number / total * abs(bin.accuracy - bin.confidence) for bin in found)
