@@ -134,7 +134,7 @@ CORPORA = (
 
 
 def compare(
-    data: Path | None, *, names: Sequence[str] = (), seeds: int = 5, jobs: int = 2
+    data: Path | None, *, corpora: Sequence[str] = (), seeds: int = 5, jobs: int = 2
 ) -> Iterator[dict[str, Any]]:
     """Reports of open corpora in docs/results, BIOES and BIO, five seeds; --data is the folder of corpora.
 
@@ -144,8 +144,8 @@ def compare(
 
     if data is None:
         raise SystemExit("say --data FOLDER, the folder that holds the corpora")
-    chosen = [budget for budget in CORPORA if not names or budget.name in names]
-    if unknown := set(names) - {budget.name for budget in CORPORA}:
+    chosen = [budget for budget in CORPORA if not corpora or budget.name in corpora]
+    if unknown := set(corpora) - {budget.name for budget in CORPORA}:
         raise SystemExit(
             f"no corpus named {', '.join(sorted(unknown))}: {', '.join(b.name for b in CORPORA)}"
         )
@@ -176,7 +176,7 @@ def _one(budget: Budget, data: Path, seeds: int, jobs: int) -> dict[str, Any]:
         also=["crf-greedy", "crf-posterior", "feature-crf"],
         folder=WORK / budget.name,
         jobs=jobs,
-        command=f"python benchmarks/run.py compare --data FOLDER --only {budget.name} --threads 1",
+        command=f"python benchmarks/run.py compare --data FOLDER --threads 1 --corpora {budget.name}",
         attribution=budget.attribution,
         on_run=lambda job, done, total: print(
             f"  run {done + 1} of {total}: {job.title}, seed {job.recipe.seed}", flush=True

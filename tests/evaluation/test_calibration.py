@@ -4,42 +4,64 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaincrf.errors import ArgumentError
-from chaincrf.evaluation.calibration import expected_calibration_error, reliability
+from chaincrf.evaluation import expected_calibration_error, operating_points, reliability
 
-predictions = st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=40)
-
-
-@given(predictions, st.integers(1, 12))
-def test_bins_hold_every_prediction_once(pairs, bins):
-    confidences, correct = [c for c, _ in pairs], [r for _, r in pairs]
-    found = reliability(confidences, correct, bins)
-    assert sum(bin.number for bin in found) == len(pairs)
-    assert sum(bin.number * bin.accuracy for bin in found) == pytest.approx(sum(correct))
-    for bin in found:
-        assert bin.low - 1e-9 <= bin.confidence <= bin.high + 1e-9
-    assert 0 <= expected_calibration_error(confidences, correct, bins) <= 1
+ANSWERS = st.lists(
+    st.tuples(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.9, 1.0]) | st.floats(0, 1), st.booleans())
+)
 
 
 def test_by_hand():
-    found = reliability([0.0, 0.5, 0.51, 1.0], [False, True, False, True], 2)
-    assert [(bin.number, bin.accuracy) for bin in found] == [(2, 0.5), (2, 0.5)]
-    assert expected_calibration_error([0.0, 0.5, 0.51, 1.0], [False, True, False, True], 2) == pytest.approx(
-        0.5 * 0.25 + 0.5 * 0.255
-    )
-    assert expected_calibration_error([], []) == 0
+    confidences, correct = [0.0, 0.1, 0.6, 0.7, 1.0], [False, True, True, False, True]
+    low, high = reliability(confidences, correct, bins=2)
+    assert low == (0.0, 0.5, 2, pytest.approx(0.05), pytest.approx(0.5))
+    assert high == (0.5, 1.0, 3, pytest.approx(2.3 / 3), pytest.approx(2 / 3))
+    assert expected_calibration_error(confidences, correct, bins=2) == pytest.approx((0.9 + 0.3) / 5)
 
 
-def test_true_probabilities_are_calibrated():
+@given(ANSWERS, st.integers(1, 20))
+def test_bins_hold_every_answer_once(answers, bins):
+    confidences, correct = [p for p, _ in answers], [right for _, right in answers]
+    found = reliability(confidences, correct, bins)
+    assert sum(part.answers for part in found) == len(answers)
+    for part in found:
+        inside = [
+            i for i, p in enumerate(confidences) if part.lower < p <= part.upper or (part.lower == 0 == p)
+        ]
+        assert part.answers == len(inside)
+        if inside:
+            assert part.confidence == pytest.approx(np.mean([confidences[i] for i in inside]))
+            assert part.accuracy == pytest.approx(np.mean([correct[i] for i in inside]))
+    assert 0 <= expected_calibration_error(confidences, correct, bins) <= 1
+
+
+@given(ANSWERS)
+def test_operating_points_are_the_best_of_all_thresholds(answers):
+    confidences, correct = [p for p, _ in answers], [right for _, right in answers]
+    points = operating_points(confidences, correct)
+    for wanted in (0.0, 0.5, 0.8, 1.0):
+        kept = {}
+        for threshold in set(confidences):
+            right = [r for p, r in answers if p >= threshold]
+            if sum(right) / len(right) >= wanted:
+                kept[threshold] = len(right)
+        found = next((point for point in points if point.precision >= wanted), None)
+        assert (found is None) == (not kept)
+        if found is not None:
+            assert found.kept == max(kept.values()) == kept[found.threshold]
+
+
+def test_a_perfectly_calibrated_source():
     generator = np.random.default_rng(0)
-    confidences = generator.random(20_000)
-    correct = generator.random(20_000) < confidences
-    assert expected_calibration_error(confidences.tolist(), correct.tolist()) < 0.02
-    assert expected_calibration_error((confidences**4).tolist(), correct.tolist()) > 0.2
+    p = generator.uniform(size=200_000)
+    assert expected_calibration_error(p, generator.uniform(size=200_000) < p) < 0.01
 
 
-@pytest.mark.parametrize(
-    ("confidences", "correct", "bins"), [([0.5], [], 10), ([1.5], [True], 10), ([0.5], [True], 0)]
-)
-def test_bad_input(confidences, correct, bins):
-    with pytest.raises(ArgumentError):
-        reliability(confidences, correct, bins)
+@pytest.mark.usefixtures("unchecked")
+def test_wrong_arguments():
+    with pytest.raises(ArgumentError, match="expected one for each"):
+        reliability([0.5], [True, False])
+    with pytest.raises(ArgumentError, match="expected probabilities"):
+        operating_points([1.5], [True])
+    with pytest.raises(ArgumentError, match="bins"):
+        reliability([0.5], [True], 0)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import ConfigError
+from ..errors import ConfigError, NotFiniteError
 from ..training.recipe import Recipe
 from .config import CompareConfig, FormatConfig
 from .options import configured
@@ -65,6 +65,7 @@ def _compare(config: CompareConfig, json: bool) -> None:
     train, dev, test = read_splits(config)
     assert test is not None
     seeds = range(config.seed, config.seed + config.seeds)
+    failures: list[NotFiniteError] = []
     with runs_ticker("accuracy" if config.task == "pos" else "F1") as shown:
         try:
             result, tagger = comparing.compare(
@@ -82,6 +83,7 @@ def _compare(config: CompareConfig, json: bool) -> None:
                 attribution=config.attribution or attribution_of(config),
                 on_run=shown.run,
                 on_progress=shown.progress,
+                on_failure=failures.append,
             )
         except KeyboardInterrupt:
             note(
@@ -91,18 +93,20 @@ def _compare(config: CompareConfig, json: bool) -> None:
             raise
     if len(result.seeds) < len(seeds):
         note(
-            f"interrupted: the report covers {len(result.seeds)} of {len(seeds)} seeds; the same command "
-            "goes on with the runs that are left"
+            f"{'a run failed' if failures else 'interrupted'}: the report covers {len(result.seeds)} of "
+            f"{len(seeds)} seeds; the same command goes on with the runs that are left"
         )
     page = comparing.write_report(result, config.out)
     tagger.save(config.out / "model")
     if json:
         print_json(result.model_dump(mode="json"))
-        return
-    console = stdout()
-    console.print(comparing.text_report(result))
-    console.print(f"the report: {page}")
-    console.print(f"the best tagger by development score: {config.out / 'model'}")
+    else:
+        console = stdout()
+        console.print(comparing.text_report(result))
+        console.print(f"the report: {page}")
+        console.print(f"the best tagger by development score: {config.out / 'model'}")
+    if failures:
+        raise failures[0]
 
 
 def _predict(config: CompareConfig, json: bool) -> None:

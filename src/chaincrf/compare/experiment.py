@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..data.corpus import Corpus
-from ..errors import ArgumentError
+from ..errors import ArgumentError, NotFiniteError
 from ..labels import get_scheme
 from ..tagging import Tagger
 from ..training import Epoch, Recipe, environment, in_scheme
@@ -42,6 +43,7 @@ def compare(
     attribution: str | None = None,
     on_run: OnRun = lambda job, done, total: None,
     on_progress: Callable[[Job, int | Epoch, int], None] = lambda job, done, total: None,
+    on_failure: Callable[[NotFiniteError], object] = warnings.warn,
 ) -> tuple[Comparison, Tagger]:
     """Train all variants, paired by seed, and measure each on the test data.
 
@@ -63,6 +65,7 @@ def compare(
         command, attribution: for the report.
         on_run: told when a run begins.
         on_progress: told of a run's steps and epochs.
+        on_failure: called with a loss or gradient that is not finite, if one ends the comparison early.
 
     Returns:
         What was measured, and the tagger with the best development score of all.
@@ -70,9 +73,10 @@ def compare(
     Raises:
         ArgumentError: if there is no seed, or one twice, or no such variant.
         DataError: if the data cannot be trained on.
+        NotFiniteError: if a loss or gradient is not finite before the first seed is done.
 
-    After a keyboard interrupt the comparison covers the seeds that all variants were done with; before the
-    first such seed the interrupt is raised.
+    After a keyboard interrupt, or a loss that is not finite, the comparison covers the seeds that all
+    variants were done with; before the first such seed it is raised.
     """
     if not seeds or len(set(seeds)) < len(seeds):
         raise ArgumentError(f"seeds: expected distinct ones, at least one, got {list(seeds)}")
@@ -88,12 +92,14 @@ def compare(
     place = tempfile.TemporaryDirectory() if folder is None else nullcontext(str(folder))
     with place as path:
         store = RunStore(Path(path))
-        records = _run_all(plan, bench, store, jobs, ray, on_run, on_progress)
+        records, end = _run_all(plan, bench, store, jobs, ray, on_run, on_progress)
         complete = [
             seed for seed in seeds if all(job.name in records for job in plan if job.recipe.seed == seed)
         ]
         if not complete:
-            raise KeyboardInterrupt
+            raise end or KeyboardInterrupt
+        if isinstance(end, NotFiniteError):
+            on_failure(end)
         tables = [SchemeTable(bench, recipe, scheme, complete, records, also) for scheme in schemes]
         best = _best(records)
         assert best is not None  # every comparison trains a network
@@ -138,8 +144,8 @@ def _run_all(
     ray: str | None,
     on_run: OnRun,
     on_progress: Callable[[Job, int | Epoch, int], None],
-) -> dict[str, JobRecord]:
-    """The record of every run, from the store or done now; after an interrupt those that there are."""
+) -> tuple[dict[str, JobRecord], KeyboardInterrupt | NotFiniteError | None]:
+    """The record of every run, from the store or done now, and what ended them before their time."""
     records = {job.name: record for job in plan if (record := store.load(job, bench)) is not None}
     best = _best(records)
     if best is not None and not store.has_model(best):
@@ -175,9 +181,9 @@ def _run_all(
                     best = result.record
                 store.save(result.record)
                 records[job.name] = result.record
-    except KeyboardInterrupt:
-        pass
-    return records
+    except (KeyboardInterrupt, NotFiniteError) as error:
+        return records, error
+    return records, None
 
 
 def _best(records: dict[str, JobRecord]) -> JobRecord | None:

@@ -153,8 +153,9 @@ def _calibration(test: TestSet, tags: Sequence[Sequence[str]], outcome: Outcome)
     return Calibration(
         error=expected_calibration_error(confidences, correct),
         bins=[
-            ReliabilityBin(count=bin.number, confidence=bin.confidence, accuracy=bin.accuracy)
+            ReliabilityBin(count=bin.answers, confidence=bin.confidence, accuracy=bin.accuracy)
             for bin in reliability(confidences, correct)
+            if bin.answers
         ],
     )
 

@@ -16,7 +16,7 @@ import torch
 from pydantic import ValidationError
 
 from .._lazy import require
-from ..errors import ChainCRFError
+from ..errors import ChainCRFError, NotFiniteError
 from ..tagging import Tagger
 from ..training import Epoch
 from .jobs import Bench, Job, JobRecord, JobResult
@@ -161,8 +161,8 @@ def _child(connection: Connection, job: Job, bench: Bench, alone: bool, threads:
 
 def _portable(error: BaseException, job: Job) -> ChainCRFError:
     """The error as one that crosses processes: classes with arguments of their own may not."""
-    text = str(error) or type(error).__name__
-    return ChainCRFError(f"{job.name}: {text}")
+    kind = NotFiniteError if isinstance(error, NotFiniteError) else ChainCRFError
+    return kind(f"{job.name}: {str(error) or type(error).__name__}")
 
 
 def on_ray(
@@ -194,7 +194,7 @@ def on_ray(
             try:
                 result = ray.get(done)
             except ray.exceptions.RayTaskError as error:
-                raise ChainCRFError(f"{job.name}: {error.cause}") from None
+                raise _portable(error.cause, job) from None
             except ray.exceptions.RayError as error:
                 raise ChainCRFError(f"{job.name}: {error}") from None
             on_progress(job, 1, 1)

@@ -1,8 +1,7 @@
-"""Do confidences mean what they say? Of the spans with a confidence of 0.8, eight in ten should be right."""
+"""Whether a confidence means what it says: of the answers given with 0.8, are 80 % right?"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,66 +9,117 @@ import numpy as np
 
 from ..errors import ArgumentError
 
-__all__ = ["Bin", "expected_calibration_error", "reliability"]
+__all__ = ["Bin", "Operating", "expected_calibration_error", "operating_points", "reliability"]
+
+
+Numbers = Sequence[float] | Sequence[bool] | np.ndarray
 
 
 class Bin(NamedTuple):
-    """The predictions whose confidence lies in one interval.
+    """The answers whose confidence lies between two borders.
 
     Attributes:
-        low, high: the interval; each but the first leaves out its lower end.
-        number: predictions in it.
+        lower, upper: the borders; the upper one belongs to the bin, the lower one only where it is 0.
+        answers: how many there are.
         confidence: their mean confidence.
-        accuracy: the fraction of them that is correct.
+        accuracy: the share of them that is right; both 0 where there is none.
     """
 
-    low: float
-    high: float
-    number: int
+    lower: float
+    upper: float
+    answers: int
     confidence: float
     accuracy: float
 
 
-def reliability(confidences: Sequence[float], correct: Sequence[bool], bins: int = 10) -> list[Bin]:
-    """Group predictions by confidence, in intervals of one width from 0 to 1; empty ones are left out.
+class Operating(NamedTuple):
+    """What is had by keeping the answers from a confidence on.
+
+    Attributes:
+        threshold: the confidence.
+        precision: the share of those kept that is right.
+        kept: how many are kept.
+    """
+
+    threshold: float
+    precision: float
+    kept: int
+
+
+def reliability(confidences: Numbers, correct: Numbers, bins: int = 10) -> list[Bin]:
+    """The reliability diagram: confidence against accuracy in bins of equal width.
 
     Args:
-        confidences: probabilities of being correct, 0 to 1.
-        correct: for each, whether it is.
-        bins: intervals.
+        confidences: of each answer, 0 to 1.
+        correct: whether it was right.
+        bins: number of bins, at least 1.
 
     Raises:
-        ArgumentError: the lengths differ, a confidence is no probability, or ``bins`` is below 1.
+        ArgumentError: the numbers differ, a confidence is no probability, or no bins.
+
+    Source: Niculescu-Mizil & Caruana (2005).
     """
-    if len(confidences) != len(correct):
-        raise ArgumentError(f"correct: expected {len(confidences)} values, got {len(correct)}")
+    p, right = _checked(confidences, correct)
     if bins < 1:
         raise ArgumentError(f"bins: expected at least 1, got {bins}")
-    values, right = np.asarray(confidences, dtype=float), np.asarray(correct, dtype=bool)
-    if len(values) and not ((values >= 0) & (values <= 1)).all():
-        raise ArgumentError("confidences: expected probabilities from 0 to 1")
-    places = np.clip(np.ceil(values * bins).astype(int) - 1, 0, bins - 1)
-    result = []
-    for place in range(bins):
-        inside = places == place
-        if count := int(inside.sum()):
-            mean, accuracy = float(values[inside].mean()), float(right[inside].mean())
-            result.append(Bin(place / bins, (place + 1) / bins, count, mean, accuracy))
-    return result
+    borders = np.linspace(0, 1, bins + 1)
+    place = np.clip(np.searchsorted(borders, p, side="left") - 1, 0, bins - 1)
+    count = np.bincount(place, minlength=bins)
+    some = np.maximum(count, 1)
+    confidence = np.bincount(place, weights=p, minlength=bins) / some
+    accuracy = np.bincount(place, weights=right, minlength=bins) / some
+    rows = zip(borders[:-1], borders[1:], count, confidence, accuracy, strict=True)
+    return [Bin(float(a), float(b), int(n), float(c), float(r)) for a, b, n, c, r in rows]
 
 
-def expected_calibration_error(
-    confidences: Sequence[float], correct: Sequence[bool], bins: int = 10
-) -> float:
-    """The mean distance of confidence and accuracy over the bins, weighted by their counts; 0 for nothing.
+def expected_calibration_error(confidences: Numbers, correct: Numbers, bins: int = 10) -> float:
+    """``ECE = sum_b n_b / n |accuracy_b - confidence_b|`` over bins of equal width; 0 of no answers.
 
-    ``ECE = sum over bins of count / n * |accuracy - confidence|``.
+    Args:
+        confidences: of each answer, 0 to 1.
+        correct: whether it was right.
+        bins: number of bins, at least 1.
 
     Raises:
-        ArgumentError: as :func:`reliability`.
+        ArgumentError: the numbers differ, a confidence is no probability, or no bins.
 
-    Source: Naeini, Cooper & Hauskrecht (2015).
+    Source: Naeini, Cooper & Hauskrecht (2015); Guo et al. (2017).
     """
-    total = len(confidences)
     found = reliability(confidences, correct, bins)
-    return math.fsum(bin.number / total * abs(bin.accuracy - bin.confidence) for bin in found)
+    total = sum(part.answers for part in found)
+    return sum(part.answers * abs(part.accuracy - part.confidence) for part in found) / max(total, 1)
+
+
+def operating_points(confidences: Numbers, correct: Numbers) -> list[Operating]:
+    """The thresholds worth choosing: each buys more precision than all lower ones, which keep more.
+
+    Args:
+        confidences: of each answer, 0 to 1.
+        correct: whether it was right.
+
+    Returns:
+        By ascending threshold and precision. The first that reaches a precision keeps the most answers.
+
+    Raises:
+        ArgumentError: the numbers differ, or a confidence is no probability.
+    """
+    p, right = _checked(confidences, correct)
+    order = np.argsort(-p, kind="stable")
+    p, right = p[order], right[order]
+    last_of_its_kind = np.append(p[1:] != p[:-1], True)[: len(p)]  # equal confidences are kept together
+    kept = np.flatnonzero(last_of_its_kind) + 1
+    precision = np.cumsum(right)[kept - 1] / kept
+    points: list[Operating] = []
+    for n, value in zip(kept[::-1].tolist(), precision[::-1].tolist(), strict=True):
+        if not points or value > points[-1].precision:
+            points.append(Operating(float(p[n - 1]), value, n))
+    return points
+
+
+def _checked(confidences: Numbers, correct: Numbers) -> tuple[np.ndarray, np.ndarray]:
+    p, right = np.asarray(confidences, dtype=np.float64), np.asarray(correct, dtype=np.float64)
+    if p.shape != right.shape or p.ndim != 1:
+        raise ArgumentError(f"correct: expected one for each of {p.shape} confidences, got {right.shape}")
+    if not ((p >= 0) & (p <= 1)).all():
+        raise ArgumentError("confidences: expected probabilities, 0 to 1")
+    return p, right

@@ -1,0 +1,205 @@
+"""The processes of the server: sockets, signals, and an end that loses nothing."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from asyncio import AbstractEventLoop, TimerHandle, get_running_loop
+from collections.abc import Mapping
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+from ..errors import ArgumentError, ChainCRFError
+from .gate import Status, read_tokens
+from .logs import log, start_logging
+from .settings import ServeConfig
+
+__all__ = ["serve"]
+
+_GAVE_UP = 3  # the exit status of a worker that could not start
+
+
+def serve(config: ServeConfig, folders: Mapping[str, Path]) -> None:
+    """Serve until SIGTERM or SIGINT; then finish what was accepted.
+
+    Raises:
+        ModelError: a folder that is missing or damaged.
+        ConfigError: a token file that cannot be used.
+        ArgumentError: an address that cannot be listened on.
+    """
+    read_tokens(config.token_file)
+    listening = _bind(config)
+    start_logging()
+    if config.workers == 1:
+        _work(config, folders, listening)
+        return
+    with tempfile.TemporaryDirectory(prefix="chaincrf-metrics-") as metrics:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics  # read by the workers when they import its client
+        _Supervisor(config, folders, listening).run()
+
+
+def _bind(config: ServeConfig) -> socket.socket:
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((config.host, config.port))
+        listening.listen(2048)
+    except OSError as error:
+        listening.close()
+        raise ArgumentError(f"--host, --port: {config.host}:{config.port}: {error}") from None
+    return listening
+
+
+def _work(config: ServeConfig, folders: Mapping[str, Path], listening: socket.socket) -> None:
+    """One process that serves."""
+    import torch
+
+    from .app import create_app
+
+    torch.set_num_threads(config.threads)
+    sys.setswitchinterval(0.001)  # the event loop answers while a batch is computed in another thread
+    status = Status()
+    app = create_app(config, folders, status)
+    settings = uvicorn.Config(
+        app,
+        http=_protocol(config.timeout_seconds),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=config.max_connections,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=round(config.timeout_seconds) + 1,
+    )
+    address = listening.getsockname()
+    host = f"[{address[0]}]" if ":" in address[0] else address[0]
+    log("listening", url=f"http://{host}:{address[1]}/", models=list(folders), process=os.getpid())
+    _Server(settings, status, config.drain_seconds).run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """A server that drains before it ends.
+
+    After the first signal it says 'not ready' and closes each connection with its answer, so that clients go
+    elsewhere; only then does it stop to listen, and it ends when the last answer is out. A second signal cuts
+    the wait short.
+    """
+
+    def __init__(self, config: uvicorn.Config, status: Status, drain: float) -> None:
+        super().__init__(config)
+        self._status, self._drain = status, drain
+        self._loop: AbstractEventLoop | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = get_running_loop()
+        await super().startup(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._loop is None or not self._drain or self._status.draining:
+            self.force_exit = self.should_exit and self._status.draining
+            self.should_exit = True
+            return
+        self._status.draining = True
+        log("draining", signal=signal.Signals(sig).name, seconds=self._drain)
+        self._loop.call_soon_threadsafe(self._loop.call_later, self._drain, self._end)
+
+    def _end(self) -> None:
+        self.should_exit = True
+
+
+def _protocol(seconds: float) -> Any:
+    """Uvicorn's protocol, with a limit on how long a client may take to send the head of a request."""
+    base: Any = AutoHTTPProtocol  # of one library or another, whichever is installed
+
+    class Timed(base):
+        head_timer: TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._arm()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self.cycle is not None and not self.cycle.response_complete:
+                self._disarm()  # a request began: its body and its answer have limits of their own
+            elif self.head_timer is None:
+                self._arm()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._disarm()
+            super().connection_lost(exc)
+
+        def _arm(self) -> None:
+            self.head_timer = self.loop.call_later(seconds, self.transport.close)
+
+        def _disarm(self) -> None:
+            if self.head_timer is not None:
+                self.head_timer.cancel()
+                self.head_timer = None
+
+    return Timed
+
+
+def _worker(config: ServeConfig, folders: Mapping[str, Path], listening: socket.socket) -> None:
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the whole group; the supervisor passes it on
+    start_logging()
+    try:
+        _work(config, folders, listening)
+    except ChainCRFError as error:
+        log("worker could not start", level=logging.ERROR, reason=str(error))
+        sys.exit(_GAVE_UP)
+
+
+class _Supervisor:
+    """Keeps so many workers alive, all at one socket, until a signal says to end."""
+
+    def __init__(self, config: ServeConfig, folders: Mapping[str, Path], listening: socket.socket) -> None:
+        self._arguments = config, dict(folders), listening
+        self._context = multiprocessing.get_context("spawn")
+        self._ending = False
+
+    def run(self) -> None:
+        """Serve; raises SystemExit if workers cannot start."""
+        for sig in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(sig, self._end)
+        workers = [self._start() for _ in range(self._arguments[0].workers)]
+        while not self._ending:
+            time.sleep(0.1)
+            for place, worker in enumerate(workers):
+                if worker.exitcode == _GAVE_UP:
+                    self._ending = True
+                    break
+                if worker.exitcode is not None and not self._ending:
+                    log("worker died", level=logging.ERROR, process=worker.pid, exit=worker.exitcode)
+                    workers[place] = self._start()
+        self._arguments[2].close()  # the workers have it too, and stop to listen when they have drained
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.join()
+        if any(worker.exitcode == _GAVE_UP for worker in workers):
+            sys.exit(1)
+
+    def _start(self) -> SpawnProcess:
+        worker = self._context.Process(target=_worker, args=self._arguments)
+        worker.start()
+        return worker
+
+    def _end(self, sig: int, frame: FrameType | None) -> None:
+        self._ending = True

@@ -1,0 +1,187 @@
+"""The service over a real socket: every answer is the tagger's."""
+
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from chaincrf.tagging import Constraint
+
+httpx = pytest.importorskip("httpx")
+pytest.importorskip("fastapi")
+pytest.importorskip("prometheus_client")
+pytestmark = pytest.mark.slow
+
+TEXTS = [
+    "Bob Ray left Oslo.",
+    "She went to New York. Ann saw Rome.",
+    "",
+    "  \t\n ",
+    "🙂 Ann\u200d saw 𝕏 in New York 👩‍👩‍👧. שלום Bob Ray مرحبا.",
+    "\x00Ann\x07 left\r\nRome \x1b[31m",
+    "Ann " * 300,
+    "e\u0301clair Zoë",
+]
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        yield client
+
+
+def same(found, wanted):
+    """Equal, but for the last digits of probabilities: they depend on what is computed together."""
+    if isinstance(wanted, dict):
+        assert found.keys() == wanted.keys()
+        for key in wanted:
+            same(found[key], wanted[key])
+    elif isinstance(wanted, (list, tuple)):
+        assert len(found) == len(wanted)
+        for one, other in zip(found, wanted, strict=True):
+            same(one, other)
+    elif isinstance(wanted, float):
+        assert found == pytest.approx(wanted, abs=1e-5)
+    else:
+        assert found == wanted
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
+@pytest.mark.parametrize("options", [{}, {"threshold": 0.9}, {"probabilities": False}], ids=str)
+def test_answers_are_the_taggers(client, names, text, options):
+    found = client.post("/v1/tag", json={"text": text} | options)
+    assert found.status_code == 200
+    (result,) = found.json()["results"]
+    same(result, names.tag(text, **options).to_json())
+    for span in result["spans"]:
+        assert result["text"][span["start"] : span["end"]] == span["text"]
+
+
+def test_many_texts_tokens_k_best_and_constraints(client, names, pos):
+    texts = ["Bob Ray left Oslo.", ["Ann", "saw", "New", "York"], "Rome"]
+    known = {"text": 1, "start": 2, "end": 3, "label": "LOC", "unit": "tokens"}
+    body = {"texts": texts, "k_best": 3, "constraints": [known, {"start": 0, "end": 3, "kind": "outside"}]}
+    results = client.post("/v1/tag", json=body).json()["results"]
+    own = [[Constraint(0, 3, kind="outside")], [Constraint(2, 3, "LOC", unit="tokens")], []]
+    for text, constraints, result in zip(texts, own, results, strict=True):
+        paths = result.pop("k_best")
+        same(result, names.tag(text, constraints=constraints).to_json())
+        for path, wanted in zip(paths, names.k_best(text, 3, constraints=constraints), strict=True):
+            assert path["tags"] == list(wanted.tags)
+            assert path["probability"] == pytest.approx(wanted.probability, abs=1e-5)
+            assert [span["text"] for span in path["spans"]] == [span.text for span in wanted.spans]
+    result = client.post("/v1/tag", json={"text": "Ann left.", "model": "pos"}).json()["results"][0]
+    same(result, pos.tag("Ann left.").to_json())
+
+
+def test_everybody_gets_their_own_answer(client, names):
+    """Many at once: what is computed together is not mixed up."""
+    texts = [
+        f"{name} left {place} {n}."
+        for n, name in enumerate(["Ann", "Bob Ray"] * 20)
+        for place in ("Oslo", "Rome")
+    ]
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda text: client.post("/v1/tag", json={"text": text}).json(), texts))
+    for text, answer in zip(texts, answers, strict=True):
+        same(answer["results"][0], names.tag(text).to_json())
+    sizes = re.search(
+        r'chaincrf_batch_texts_bucket\{le="1.0",model="names"\} (\S+)', client.get("/metrics").text
+    )
+    count = re.search(r'chaincrf_batch_texts_count\{model="names"\} (\S+)', client.get("/metrics").text)
+    assert float(sizes[1]) < float(count[1]), "some were batched"
+
+
+def test_explain_is_the_taggers_chain(client, names):
+    text = "She went to New York. Bob Ray left Oslo."
+    found = client.post("/v1/explain", json={"text": text, "sentence": 1, "k_best": 3}).json()
+    tagged = names.tag(text).sentences[1]
+    assert found["tokens"] == list(tagged.tokens)
+    assert found["offsets"] == [list(place) for place in tagged.offsets]
+    assert [text[start:end] for start, end in found["sentences"]] == [
+        "She went to New York.",
+        "Bob Ray left Oslo.",
+    ]
+    assert tuple(found["tags"][tag] for tag in found["best"][0]["tags"]) == tagged.tags
+    assert found["best"][0]["probability"] == pytest.approx(tagged.probability, abs=1e-5)
+    marginals = [row[tag] for row, tag in zip(found["marginals"], found["best"][0]["tags"], strict=True)]
+    assert marginals == pytest.approx(tagged.token_probabilities, abs=1e-5)
+    paths = names.k_best(list(tagged.tokens), 3)
+    assert [path["probability"] for path in found["best"]] == pytest.approx(
+        [p.probability for p in paths], abs=1e-5
+    )
+    for row, move in zip(found["transitions"], found["legal"], strict=True):
+        assert all((score is None) == (not legal) for score, legal in zip(row, move, strict=True))
+
+
+def test_explain_with_tags_forced(client):
+    body = {"text": "Bob left Oslo.", "allowed": [{"token": 0, "tags": ["O"]}]}
+    found = client.post("/v1/explain", json=body).json()
+    assert found["best"][0]["tags"][0] == found["tags"].index("O")
+    assert sum(found["allowed"][0]) == 1
+    body["allowed"] = [{"token": 0, "tags": ["I-PER"]}]  # which cannot begin a sentence
+    found = client.post("/v1/explain", json=body).json()
+    assert (found["best"], found["log_partition"]) == ([], None)
+
+
+def test_models_health_and_metrics(client, names):
+    models = client.get("/v1/models").json()
+    assert [model["name"] for model in models] == ["names", "pos"]
+    assert client.get("/v1/model").json() == models[0]
+    assert client.get("/v1/model", params={"name": "pos"}).json() == models[1]
+    assert models[0]["tags"] == list(names.bundle.vocabulary.tags)
+    assert (models[0]["labels"], models[1]["scheme"]) == (["LOC", "PER"], None)
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/readyz").json() == {"status": "ready"}
+    metrics = client.get("/metrics").text
+    for name in (
+        "requests_total",
+        "request_seconds_bucket",
+        "batch_texts_count",
+        "queue_texts",
+        "tokens_total",
+    ):
+        assert f"chaincrf_{name}" in metrics
+    assert 'chaincrf_queue_texts{model="names"} 0.0' in metrics
+
+
+def test_openapi_has_examples_that_work(client):
+    api = client.get("/openapi.json").json()
+    for path, schema in (("/v1/tag", "TagRequest"), ("/v1/explain", "ExplainRequest")):
+        for example in api["components"]["schemas"][schema]["examples"]:
+            assert client.post(path, json=example).status_code == 200
+        assert {"401", "413", "422", "503"} <= set(api["paths"][path]["post"]["responses"])
+
+
+def test_answers_keep_to_their_schema(client):
+    from chaincrf.serve.schemas import ExplainResponse, TagResponse
+
+    for options in ({}, {"probabilities": False}, {"k_best": 2}):
+        answer = client.post("/v1/tag", json={"text": TEXTS[4]} | options).json()
+        TagResponse.model_validate(answer)
+    ExplainResponse.model_validate(client.post("/v1/explain", json={"text": "Ann."}).json())
+
+
+def test_the_page_is_sent_under_a_strict_policy(client):
+    page = client.get("/")
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert not re.search(r"<script(?![^>]*src=)|<style|style=|\son\w+=|https?://", page.text)
+    for file in re.findall(r'(?:src|href)="(/page/[^"]+)"', page.text):
+        assert client.get(file).status_code == 200
+    assert client.get("/page/../settings.py").status_code == 404
+    assert client.get("/page/%2e%2e/settings.py").status_code == 404
+
+
+def test_the_log_has_no_text(client, server):
+    client.post("/v1/tag", json={"text": "Xyzzy secretly left Oslo"}, headers={"x-request-id": "my-id"})
+    client.post("/v1/tag", json={"text": "Xyzzy", "nothing": "Xyzzy"})
+    client.post("/v1/tag", content=b'{"text": "Xyzzy')
+    client.get("/Xyzzy")
+    server.wait_for("request", count=5)
+    assert "Xyzzy" not in "".join(server.lines)
+    (own,) = [event for event in server.events if event.get("request") == "my-id"]
+    assert (own["status"], own["texts"], own["tokens"], own["model"]) == (200, 1, 4, "names")
+    assert json.dumps(own)
