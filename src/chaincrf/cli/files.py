@@ -10,7 +10,7 @@ from ..errors import ConfigError, DataError
 from .config import CompareConfig, FormatConfig, TrainConfig
 from .console import note
 
-__all__ = ["read_file", "read_shards", "read_splits"]
+__all__ = ["attribution_of", "read_file", "read_shards", "read_splits"]
 
 
 def read_file(path: Path, config: FormatConfig, task: str, scheme: str | None = None) -> Corpus:
@@ -65,6 +65,14 @@ def read_splits(config: TrainConfig | CompareConfig) -> tuple[Corpus, Corpus, Co
         train, dev = hold_out(train)
         note(f"no development data: the last {len(dev.sentences)} sentences of the training data serve")
     return train, dev, test
+
+
+def attribution_of(config: CompareConfig) -> str | None:
+    """Whose a built-in corpus is, in one line."""
+    if config.corpus is None:
+        return None
+    corpus = get_corpus(config.corpus)
+    return f"{corpus.title}. {corpus.licence}. {' '.join(corpus.origin.split())}"
 
 
 def _like(train: Corpus, other: Corpus) -> Corpus:

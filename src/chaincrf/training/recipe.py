@@ -47,6 +47,12 @@ class Recipe(BaseModel):
         description="where the scheme's forbidden moves are excluded: in training and decoding, in decoding "
         "alone, or nowhere; for a softmax 'always' is 'decode', as it scores tags one by one; NER only",
     )
+    label_smoothing: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="share of a softmax head's target that is spread evenly over all tags; a CRF has none",
+    )
     vectors: str | list[str] = Field(
         default="builtin",
         description="pretrained word vectors: 'builtin' (23,000 English words of GloVe), 'none', or a file: "

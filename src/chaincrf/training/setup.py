@@ -163,6 +163,7 @@ def build_model(prepared: Prepared, recipe: Recipe) -> Bundle:
             word_dropout=recipe.word_dropout,
             head=recipe.head,
             constrain="decode" if recipe.constrain == "decode" else "always",
+            label_smoothing=recipe.label_smoothing if recipe.head == "softmax" else 0.0,
         ),
     )
     bundle = Bundle.build(config, vocabulary)
