@@ -87,7 +87,7 @@ def _train(
     from .evaluate import measure, print_measure
 
     train_data, dev, test = data
-    loggers = _loggers(config, folder)
+    logger = _logger(config, folder)
     metric = "accuracy" if config.task == "pos" else "F1"
     with ticker(metric) as shown:
 
@@ -95,7 +95,7 @@ def _train(
             folder.record(run)
             folder.add(epoch)
             shown.epoch(epoch)
-            for logger in loggers:
+            if logger is not None:
                 numbers = {"loss": epoch.loss, "train_seconds": epoch.train_seconds}
                 logger.log_metrics(numbers | {"dev_score": next(iter(epoch.scores.values()))}, epoch.number)
 
@@ -117,7 +117,7 @@ def _train(
                 else "interrupted before the end of the first epoch: nothing to keep"
             )
             raise
-    for logger in loggers:
+    if logger is not None:
         logger.finalize("success" if record.failure is None else "failed")
     (kept,) = record.kept.values()
     tagger.save(config.out)
@@ -147,15 +147,14 @@ def _train(
         stdout().print(f"next: chaincrf tag {config.out} TEXT.txt")
 
 
-def _loggers(config: TrainConfig, folder: RunFolder) -> list[Logger]:
-    if not config.log:
-        return []
+def _logger(config: TrainConfig, folder: RunFolder) -> Logger | None:
+    if config.log == "none":
+        return None
     from ..training.loggers import make_logger
 
-    loggers = [make_logger(kind, folder.path / "logs", folder.model.name) for kind in config.log]
-    for logger in loggers:
-        logger.log_hyperparams(config.recipe.model_dump(mode="json"))
-    return loggers
+    logger = make_logger(config.log, folder.path / "logs", folder.model.name)
+    logger.log_hyperparams(config.recipe.model_dump(mode="json"))
+    return logger
 
 
 def _run_folder(out: Path, resume: bool) -> RunFolder:
