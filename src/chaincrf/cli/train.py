@@ -12,6 +12,8 @@ from .config import FormatConfig, TrainConfig
 from .options import configured
 
 if TYPE_CHECKING:
+    from lightning_fabric.loggers import Logger
+
     from ..data import Corpus, ShardedCorpus
     from ..training import Checkpoints, RunFolder
 
@@ -85,6 +87,7 @@ def _train(
     from .evaluate import measure, print_measure
 
     train_data, dev, test = data
+    logger = _logger(config, folder)
     metric = "accuracy" if config.task == "pos" else "F1"
     with ticker(metric) as shown:
 
@@ -92,6 +95,9 @@ def _train(
             folder.record(run)
             folder.add(epoch)
             shown.epoch(epoch)
+            if logger is not None:
+                numbers = {"loss": epoch.loss, "train_seconds": epoch.train_seconds}
+                logger.log_metrics(numbers | {"dev_score": next(iter(epoch.scores.values()))}, epoch.number)
 
         shown.title(f"training a BiLSTM with a {config.head} head, seed {config.seed}")
         try:
@@ -111,6 +117,8 @@ def _train(
                 else "interrupted before the end of the first epoch: nothing to keep"
             )
             raise
+    if logger is not None:
+        logger.finalize("success" if record.failure is None else "failed")
     (kept,) = record.kept.values()
     tagger.save(config.out)
     folder.show(record.epochs, metric)
@@ -137,6 +145,16 @@ def _train(
         print_json(result)
     else:
         stdout().print(f"next: chaincrf tag {config.out} TEXT.txt")
+
+
+def _logger(config: TrainConfig, folder: RunFolder) -> Logger | None:
+    if config.log == "none":
+        return None
+    from ..training.loggers import make_logger
+
+    logger = make_logger(config.log, folder.path / "logs", folder.model.name)
+    logger.log_hyperparams(config.recipe.model_dump(mode="json"))
+    return logger
 
 
 def _run_folder(out: Path, resume: bool) -> RunFolder:
