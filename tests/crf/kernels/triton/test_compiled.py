@@ -16,7 +16,7 @@ KERNELS = {
 
 @pytest.mark.slow
 def test_to_machine_code(tmp_path: Path) -> None:
-    """The simplest and the fullest variant of each; ``compiling.py`` without its option does all."""
+    """The fullest variant of each, and that with sizes of 1; ``compiling.py`` without its option does all."""
     pytest.importorskip("triton")
     environment = os.environ | {"TRITON_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
     environment.pop("TRITON_INTERPRET", None)
