@@ -123,7 +123,6 @@ class _Server(uvicorn.Server):
 
 def _protocol(seconds: float) -> Any:
     """Uvicorn's protocol, with a limit on how long a client may take to send the head of a request."""
-
     base: Any = AutoHTTPProtocol  # of one library or another, whichever is installed
 
     class Timed(base):
