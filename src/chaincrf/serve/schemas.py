@@ -67,7 +67,7 @@ class TagRequest(_Request):
         default=None, description="leave out spans of a lower probability; their tokens become O"
     )
     k_best: Index = Field(default=0, description="so many best paths of each text")
-    constraints: list[KnownConstraint] = Field(default_factory=list, max_length=10_000)
+    constraints: list[KnownConstraint] = Field(default_factory=list, max_length=1000)
 
     @model_validator(mode="after")
     def _one_of_both(self) -> TagRequest:
@@ -132,7 +132,7 @@ class AllowedTags(_Request):
     """The tags that are left to a token."""
 
     token: Index = Field(description="its place in the sentence")
-    tags: list[str] = Field(min_length=1, max_length=10_000)
+    tags: list[str] = Field(min_length=1)
 
 
 class ExplainRequest(_Request):
@@ -154,7 +154,7 @@ class ExplainRequest(_Request):
     sentence: Index = Field(default=0, description="which sentence of the text")
     model: Name | None = None
     allowed: list[AllowedTags] = Field(
-        default_factory=list, max_length=10_000, description="tags that are left to some tokens"
+        default_factory=list, max_length=1000, description="tags that are left to some tokens"
     )
     k_best: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
 

@@ -64,6 +64,7 @@ const tag = () =>
 
 const explain = (anew) =>
   attempt(async () => {
+    at("trellis").setAttribute("aria-busy", "true");
     const empty = !state.tagged?.sentences.length;
     for (const id of ["trellis-section", "more"]) at(id).hidden = empty;
     if (empty) return;
@@ -72,6 +73,7 @@ const explain = (anew) =>
     });
     draw();
     if (anew) trellis.reveal();
+    at("trellis").setAttribute("aria-busy", "false");
   });
 
 function allowed() {
