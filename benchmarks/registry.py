@@ -9,21 +9,33 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import accuracy as accuracies
 import crf as layers
+import features as sparse
+import gpu as devices
+import rows as tables_by_rows
+import train as training
 
 __all__ = ["BENCHMARKS", "benchmark"]
 
 Row = dict[str, Any]
-BENCHMARKS: dict[str, Callable[[Path | None], Iterator[Row]]] = {}
+BENCHMARKS: dict[str, Callable[..., Iterator[Row]]] = {}
+"""By name. Each takes the folder of data, or None, and the options that it names (see ``run.py``)."""
 
 
-def benchmark(function: Callable[[Path | None], Iterator[Row]]) -> Callable[[Path | None], Iterator[Row]]:
+def benchmark(function: Callable[..., Iterator[Row]]) -> Callable[..., Iterator[Row]]:
     """Register a measurement under its name."""
     BENCHMARKS[function.__name__] = function
     return function
 
 
 benchmark(layers.crf)
+benchmark(training.train)
+benchmark(accuracies.accuracy)
+benchmark(accuracies.tune)
+benchmark(tables_by_rows.rows)
+benchmark(sparse.features)
+benchmark(devices.gpu)
 
 
 def milliseconds(contestants: dict[str, Callable[[], object]], rounds: int = 15) -> dict[str, float]:
@@ -129,6 +141,26 @@ def encoder(data: Path | None) -> Iterator[Row]:
         )
         shape = {"B": B, "T": T, "D": D, "H": H}
         yield shape | times | {"packed / padded": round(times["packed"] / times["padded"], 2)}
+
+
+@benchmark
+def dropout(data: Path | None) -> Iterator[Row]:
+    """Dropout with masks of random bits against PyTorch's, forward and backward, one thread."""
+    import torch
+    from torch import nn
+
+    from chaincrf.nn import Dropout
+
+    del data
+    torch.set_num_threads(1)
+    for shape in ((350, 16, 30), (32, 25, 130), (32, 25, 256)):
+        numbers = torch.randn(shape, requires_grad=True)
+        contestants = {
+            name: lambda module=module: module(numbers).sum().backward()  # noqa: B023
+            for name, module in (("chaincrf", Dropout(0.5)), ("torch", nn.Dropout(0.5)))
+        }
+        times = milliseconds(contestants, rounds=31)
+        yield {"shape": shape} | times | {"torch / chaincrf": round(times["torch"] / times["chaincrf"], 2)}
 
 
 @benchmark

@@ -14,7 +14,20 @@ from chaincrf.cli.main import app
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-with_python = [page for page in PAGES if "```python" in page.read_text(encoding="utf-8")]
+
+
+def needed(page: Path) -> list[str]:
+    """The libraries of extras that a page says it needs: ``<!-- needs: sklearn pandas -->``."""
+    return " ".join(
+        re.findall(r"^<!-- needs: ([\w. ]+) -->", page.read_text(encoding="utf-8"), re.MULTILINE)
+    ).split()
+
+
+with_python = [
+    pytest.param(page, marks=[pytest.mark.slow] if needed(page) else [], id=page.name)
+    for page in PAGES
+    if "```python" in page.read_text(encoding="utf-8")
+]
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -23,9 +36,11 @@ def blocks(page: Path, language: str) -> list[str]:
     )
 
 
-@pytest.mark.parametrize("page", with_python, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", with_python)
 def test_python_runs(page, tmp_path):
     """All blocks of a page, one after the other, in a fresh interpreter, as a reader would."""
+    for module in needed(page):
+        pytest.importorskip(module)
     code = "\n".join(blocks(page, "python"))
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     result = subprocess.run(

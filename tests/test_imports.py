@@ -1,23 +1,27 @@
 """Dependencies point down, and what says it is light is light."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 import chaincrf
+from chaincrf._lazy import require
+from chaincrf.errors import MissingExtra
 
 ROOT = Path(chaincrf.__file__).parent
 FLOORS = [
     {"errors"},
     {"labels", "crf"},
-    {"nn", "data", "evaluation", "torchcrf"},
+    {"nn", "data", "evaluation", "torchcrf", "linear"},
     {"tagging"},
     {"training"},
     {"compare"},
-    {"serve", "integrations"},
+    {"serve", "integrations", "sklearn_crfsuite"},
     {"cli"},
 ]
 HEAVY = {
@@ -96,6 +100,25 @@ def test_every_module_says_what_is_public():
         }
         assert "__all__" in names or len(tree.body) == 1, file
         assert ast.get_docstring(tree), file
+
+
+def test_a_missing_library_says_how_to_install_it():
+    with pytest.raises(MissingExtra, match=r"no_such_library .* pip install 'chaincrf\[tune\]'") as caught:
+        require("no_such_library", "tune")
+    assert caught.value.name == "no_such_library"
+    assert isinstance(caught.value, ImportError)
+
+
+def test_every_extra_that_is_asked_for_is_named():
+    """An error that names an extra which pyproject.toml lacks would send its reader astray."""
+    project = tomllib.loads((ROOT.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = {
+        extra
+        for file in ROOT.rglob("*.py")
+        for extra in re.findall(r'require\(\s*"[\w.]+",\s*"(\w+)"', file.read_text(encoding="utf-8"))
+    }
+    assert asked
+    assert asked <= set(project["optional-dependencies"])
 
 
 def test_unknown_name():

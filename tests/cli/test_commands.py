@@ -100,10 +100,16 @@ def test_options_and_toml_are_the_same_fields(folder, tmp_path):
     (tmp_path / "c.toml").write_text(
         f'train = "{folder / "toy.tsv"}"\n'
         'hidden = 7\nepochs = 1\nvectors = "none"\nword_dim = 9\ndevice = "cpu"\n'
+        "freeze_vectors = true\n"
     )
     run("train", "--config", tmp_path / "c.toml", "--word-dim", 11, "--out", tmp_path / "m")
     recipe = json.loads((tmp_path / "m" / "config.json").read_text())["training"]["recipe"]
     assert (recipe["hidden"], recipe["word_dim"], recipe["epochs"]) == (7, 11, 1)
+    assert recipe["freeze_vectors"]
+    again = ("--config", tmp_path / "c.toml", "--no-freeze-vectors", "--out", tmp_path / "n")
+    run("train", *again)
+    recipe = json.loads((tmp_path / "n" / "config.json").read_text())["training"]["recipe"]
+    assert not recipe["freeze_vectors"]
 
 
 def test_eval(folder):
@@ -263,6 +269,7 @@ def test_bad_toml(tmp_path):
     for content, message in [
         ("hidden = ", "c.toml: "),
         ('hiden = 5\ncorpus = "ewt-pos"', "hiden: no such setting"),
+        ("hidden = true", "hidden: expected a number or a text, got true or false"),
     ]:
         (tmp_path / "c.toml").write_text(content)
         assert message in run("train", "--config", tmp_path / "c.toml", status=2)[1]

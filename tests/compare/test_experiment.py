@@ -2,7 +2,7 @@ import pytest
 
 from chaincrf.compare import VARIANTS, compare
 from chaincrf.compare.variants import runs_of, variants_for
-from chaincrf.errors import ArgumentError
+from chaincrf.errors import ArgumentError, NotFiniteError
 from chaincrf.labels import REPAIRS
 from chaincrf.training import build_model, fit, prepare
 from corpora import SMALL, toy
@@ -97,6 +97,22 @@ def test_an_interrupt_keeps_the_seeds_that_are_done(corpus):
     assert comparison.seeds == [1]
     assert all(len(variant.runs) == 1 for variant in comparison.variants)
     assert tagger.tag("Ann").tags
+
+
+def test_a_run_that_is_not_finite_keeps_the_seeds_that_are_done(corpus):
+    def spoil(epoch):
+        if len(started) > limit:
+            raise NotFiniteError("epoch 1, step 1: the loss is nan")
+
+    started, failures, limit = [], [], 3
+    options = {"seeds": (1, 2), "on_run": lambda *run: started.append(run), "on_epoch": spoil}
+    comparison, _ = compare(corpus, corpus, corpus, SHORT, on_failure=failures.append, **options)
+    assert comparison.seeds == [1]
+    assert "the loss is nan" in str(failures[0])
+    limit = 0
+    with pytest.raises(NotFiniteError):
+        compare(corpus, corpus, corpus, SHORT, on_failure=failures.append, **options)
+    assert len(failures) == 1
 
 
 def test_an_interrupt_before_the_first_seed_is_done_is_raised(corpus):

@@ -474,3 +474,12 @@ def test_more_paths_asked_for_than_there_are() -> None:
     assert (tags.shape, scores.shape, counts.tolist()) == ((2, 100_000, 2), (2, 100_000), [4, 4])
     assert (tags[:, 4:] == -1).all()
     assert (scores[:, 4:] == -torch.inf).all()
+
+
+def test_scaled_scores():
+    chain = LinearChain(torch.randn(2, 3, 4), torch.randn(4, 4), torch.randn(4), torch.full((4,), -torch.inf))
+    hot = chain.scaled(0.5)
+    torch.testing.assert_close(hot.emissions, chain.emissions / 2)
+    assert (hot.end_transitions == -torch.inf).all()
+    with pytest.raises(ArgumentError, match="positive finite"):
+        chain.scaled(0.0)

@@ -31,6 +31,12 @@ def test_rare_words_are_unknown_unless_pretrained():
     assert len(vocabulary.words) == vocabulary.num_trained
 
 
+def test_frozen_words_follow_the_trained_ones():
+    vocabulary = build(pretrained=["dog", "paris", "the", "rome"], max_pretrained=1, freeze=True)
+    assert set(vocabulary.words[2 : vocabulary.num_trained]) == {"cat", "saw", "in", "0000", "."}
+    assert vocabulary.words[vocabulary.num_trained :] == ("the", "dog", "paris")
+
+
 def test_unknown_tag_is_named():
     assert build().tag("B-X") == 1
     with pytest.raises(DataError, match="tag 'I-Y' is not one of the model's tags: O, B-X"):

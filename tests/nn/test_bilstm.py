@@ -2,9 +2,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
-from torch.nn import functional as F  # noqa: N812
 
 from chaincrf.nn import BiLSTM
+from chaincrf.nn.dropout import dropout_mask
 
 
 def packed_twin(encoder: BiLSTM) -> nn.LSTM:
@@ -101,7 +101,8 @@ def test_recurrent_dropout_is_one_draw_of_weights_for_all_steps():
     dropped.load_state_dict(encoder.state_dict())
     torch.manual_seed(1)
     for lstm in (dropped.forwards[0], dropped.backwards[0]):
-        lstm.weight_hh_l0.data = F.dropout(lstm.weight_hh_l0.data, 0.5)
+        weights = lstm.weight_hh_l0.data
+        weights *= dropout_mask(weights.shape, 0.5, weights)
     torch.testing.assert_close(states, dropped(inputs, mask))
     states.sum().backward()
     gradient = encoder.forwards[0].weight_hh_l0.grad

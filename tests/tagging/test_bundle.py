@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from chaincrf.errors import ModelError
-from chaincrf.tagging import load_bundle, save_bundle
+from chaincrf.tagging import Bundle, Calibration, load_bundle, save_bundle
+from chaincrf.tagging.bundle import file_sha256
 from chaincrf.training import Recipe, build_model, prepare
 from corpora import toy
 
@@ -100,6 +101,14 @@ def test_a_failed_save_leaves_the_old_model(bundle, folder, tmp_path, monkeypatc
 def change(folder, file, **values):
     path = folder / file
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
+    if file != "config.json":
+        rehash(folder)
+
+
+def rehash(folder):
+    """As somebody would who changes a file on purpose."""
+    names = ("model.safetensors", "vocabulary.json")
+    change(folder, "config.json", sha256={name: file_sha256(folder / name) for name in names})
 
 
 @pytest.mark.parametrize(
@@ -111,8 +120,14 @@ def change(folder, file, **values):
         (lambda f: (f / "config.json").write_text("[]"), "config.json: config: Input should be"),
         (lambda f: (f / "config.json").write_text("[" * 100_000), "config.json"),
         (
-            lambda f: change(f, "config.json", format_version=2),
-            "format version 2 is newer than this chaincrf",
+            lambda f: change(f, "config.json", format_version=3),
+            "format version 3 is newer than this chaincrf",
+        ),
+        (lambda f: change(f, "config.json", format_version=0), "config.json: format_version"),
+        (lambda f: change(f, "config.json", sha256={}), "sha256: expected model.safetensors, vocab"),
+        (
+            lambda f: change(f, "config.json", calibration={"isotonic": [[0.5, 0.9], [0.6, 0.1]]}),
+            "calibration: isotonic: expected ascending probabilities",
         ),
         (lambda f: change(f, "config.json", task="parse"), "config.json: task"),
         (lambda f: change(f, "config.json", code="import os"), "config.json: code: Extra inputs"),
@@ -128,7 +143,7 @@ def change(folder, file, **values):
         ),
         (lambda f: (f / "model.safetensors").write_bytes(b"junk"), "model.safetensors"),
         (
-            lambda f: save_file({"a": torch.zeros(1)}, f / "model.safetensors"),
+            lambda f: (save_file({"a": torch.zeros(1)}, f / "model.safetensors"), rehash(f)),
             "model.safetensors: a: config.json says no such tensor",
         ),
     ],
@@ -159,6 +174,7 @@ def test_a_weight_of_another_shape(folder):
     state = load_file(folder / "model.safetensors")
     state["projection.bias"] = torch.zeros(3)
     save_file(state, folder / "model.safetensors")
+    rehash(folder)
     with pytest.raises(ModelError, match=r"projection.bias: config.json says \[9\], the file has \[3\]"):
         load_bundle(folder)
 
@@ -191,3 +207,30 @@ def test_features_that_cannot_be(folder, wrong):
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(ModelError, match=rf"config.json says {list(wrong)[-1]} = "):
         load_bundle(folder)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "vocabulary.json"])
+def test_one_changed_byte_is_seen(folder, name):
+    content = bytearray((folder / name).read_bytes())
+    content[-2] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(ModelError, match=rf"{name}: expected the SHA-256 .* that config.json says"):
+        load_bundle(folder)
+
+
+def test_a_folder_of_version_1_is_read_and_written_as_the_newest(bundle, folder):
+    config = json.loads((folder / "config.json").read_text())
+    del config["sha256"], config["calibration"]
+    (folder / "config.json").write_text(json.dumps(config | {"format_version": 1}))
+    again = load_bundle(folder)
+    assert again.config == bundle.config
+    save_bundle(again, folder)
+    assert json.loads((folder / "config.json").read_text())["format_version"] == 2
+
+
+def test_a_calibration_comes_back(bundle, folder):
+    calibration = Calibration(temperature=1.5, isotonic=((0.1, 0.2), (0.9, 0.8)), points=((0.5, 0.9, 7),))
+    config = bundle.config.model_copy(update={"calibration": calibration})
+    save_bundle(Bundle(bundle.model, bundle.vocabulary, config), folder)
+    assert load_bundle(folder).config.calibration == calibration
+    assert load_bundle(folder).config.calibration.points[0].kept == 7

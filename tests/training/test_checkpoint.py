@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from chaincrf.errors import ModelError
-from chaincrf.training import Checkpoints, build_model, fit, prepare
+from chaincrf.training import Checkpoints, build_model, fit, prepare, updates
 from chaincrf.training.checkpoint import read_tree, write_tree
 from corpora import SMALL, toy
 
@@ -74,10 +74,10 @@ def test_files_that_are_no_checkpoints(tmp_path):
     write_tree(TREE, tmp_path / "whole")
     (tmp_path / "half").write_bytes((tmp_path / "whole").read_bytes()[:-9])
     save_file({"a": torch.ones(1)}, tmp_path / "model")
-    save_file({}, tmp_path / "new", metadata={"format": "chaincrf-checkpoint", "version": "2", "tree": "{}"})
-    save_file({}, tmp_path / "json", metadata={"format": "chaincrf-checkpoint", "version": "1", "tree": "{"})
+    save_file({}, tmp_path / "new", metadata={"format": "chaincrf-checkpoint", "version": "3", "tree": "{}"})
+    save_file({}, tmp_path / "json", metadata={"format": "chaincrf-checkpoint", "version": "2", "tree": "{"})
     for name, message in [
-        ("half", "half: "), ("model", "not a checkpoint"), ("new", "expected format version 1, got '2'"),
+        ("half", "half: "), ("model", "not a checkpoint"), ("new", "expected format version 2, got '3'"),
         ("json", "json: "), ("missing", "missing"),
     ]:  # fmt: skip
         with pytest.raises(ModelError, match=message):
@@ -87,6 +87,7 @@ def test_files_that_are_no_checkpoints(tmp_path):
         train(tmp_path, checkpoints=Checkpoints(tmp_path / "other", resume=True))
 
 
+@pytest.mark.parametrize("rows", [0, 10**9], ids=["by rows", "dense"])
 @pytest.mark.parametrize(
     "change",
     [
@@ -96,8 +97,9 @@ def test_files_that_are_no_checkpoints(tmp_path):
     ],
     ids=["adam", "sgd", "adamw"],
 )
-def test_a_resumed_run_is_the_uninterrupted_one(tmp_path, change):
+def test_a_resumed_run_is_the_uninterrupted_one(tmp_path, monkeypatch, change, rows):
     """Stopped between any two steps, time and again."""
+    monkeypatch.setattr(updates, "MIN_ROWS", rows)
     recipe = SMALL.model_copy(update={"epochs": 4, "dropout": 0.3, "word_dropout": 0.2} | change)
     whole = outcome(train(tmp_path, recipe)[0])
     for minutes in (0.0, 60.0):  # at every step, and at every epoch's end alone
@@ -126,6 +128,28 @@ def test_a_run_goes_on_only_as_what_it_was(tmp_path):
         train(tmp_path, recipe, checkpoints=Checkpoints(path, resume=True), copies=5)
     result, _ = train(tmp_path, wider, checkpoints=Checkpoints(path))
     assert len(result.epochs) == 2, "without resume it begins anew"
+
+
+def test_a_run_that_goes_on_elsewhere_says_so(tmp_path):
+    """A checkpoint of a GPU, and of two processes, on a CPU alone."""
+    path = tmp_path / "c"
+    recipe = SMALL.model_copy(update={"epochs": 3, "device": "auto"})
+    said = []
+    with pytest.raises(Killed):
+        train(tmp_path, recipe, checkpoints=Checkpoints(path), stop=7)
+    tree = read_tree(path)
+    tree["run"] |= {"device": "cuda", "processes": "2 processes"}
+    tree["state"]["random"] = {"cpu": torch.zeros(2, 9), "cuda": torch.zeros(2, 16)}
+    write_tree(tree, path)
+    recipe = recipe.model_copy(update={"device": "cpu"})
+    result, _ = train(tmp_path, recipe, checkpoints=Checkpoints(path, resume=True, say=said.append))
+    assert len(result.epochs) == 3
+    (message,) = said
+    assert (
+        "saved on cuda, now cpu; 2 processes, now 1 process: the run goes on, but not bit for bit" in message
+    )
+    train(tmp_path, recipe, checkpoints=Checkpoints(path, resume=True, say=said.append))
+    assert len(said) == 1, "the same place again"
 
 
 def test_a_checkpoint_is_json_and_tensors(tmp_path):

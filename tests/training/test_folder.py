@@ -23,7 +23,7 @@ def losses(folder):
 
 def test_metrics_are_those_of_the_run_that_went_on(tmp_path):
     folder = RunFolder(tmp_path / "model")
-    folder.begin()
+    folder.path.mkdir()
     for epoch in epochs(3.0, 2.0, 1.0):
         folder.add(epoch)
     with (folder.path / "metrics.jsonl").open("a") as stream:
@@ -38,7 +38,7 @@ def test_metrics_are_those_of_the_run_that_went_on(tmp_path):
 def test_a_run_that_ended(tmp_path):
     (tmp_path / "model").mkdir()
     folder = RunFolder(tmp_path / "model")
-    folder.begin()
+    folder.path.mkdir()
     assert folder.result(RECORD) is None
     folder.record(RECORD)
     assert folder.result(RECORD) is None
@@ -67,7 +67,8 @@ def test_a_run_that_did_not_end_is_not_overwritten(tmp_path):
     folder = RunFolder(tmp_path / "model")
     folder.check()
     assert not folder.path.exists(), "nothing is made before training begins"
-    folder.begin()
+    with folder.begin():
+        pass
     assert folder.path == tmp_path / "model.run"
     folder.checkpoint.touch()
     with pytest.raises(ModelError, match="did not end; go on with --resume"):
@@ -84,3 +85,26 @@ def test_nothing_of_the_users_is_touched(tmp_path):
     (tmp_path / "other.run").touch()
     with pytest.raises(ModelError, match="expected a folder, found a file"):
         RunFolder(tmp_path / "other").check()
+
+
+def test_a_stray_file_in_the_folder_of_a_run_is_left_alone(tmp_path):
+    folder = RunFolder(tmp_path / "model")
+    with folder.begin():
+        folder.record(RECORD)
+    (folder.path / ".DS_Store").write_text("mine")
+    folder.check()
+    with folder.begin(resume=True):
+        folder.checkpoint.touch()
+        folder.close(RECORD, RESULT)
+    assert {path.name for path in folder.path.iterdir()} == {"run.json", "README.md", ".DS_Store"}
+
+
+def test_one_run_at_a_time(tmp_path):
+    with RunFolder(tmp_path / "model").begin():
+        other = RunFolder(tmp_path / "model")
+        with pytest.raises(ModelError, match=r"model.run: another process is training here"), other.begin():
+            pass
+    with other.begin():
+        other.checkpoint.touch()
+    with pytest.raises(ModelError, match="did not end"), other.begin():
+        pass

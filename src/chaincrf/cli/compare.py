@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ..errors import NotFiniteError
 from ..training.recipe import Recipe
 from .config import CompareConfig, FormatConfig
 from .options import configured
@@ -41,6 +42,7 @@ def compare(
     train, dev, test = read_splits(config)
     assert test is not None  # the configuration was validated
     seeds = range(config.seed, config.seed + config.seeds)
+    failures: list[NotFiniteError] = []
     with ticker("accuracy" if config.task == "pos" else "F1") as shown:
         try:
             result, tagger = comparing.compare(
@@ -52,18 +54,22 @@ def compare(
                 on_run=shown.run,
                 on_step=shown.step,
                 on_epoch=shown.epoch,
+                on_failure=failures.append,
             )
         except KeyboardInterrupt:
             note("interrupted before the first seed was done with all variants: nothing to report")
             raise
     if len(result.seeds) < len(seeds):
-        note(f"interrupted: the report covers {len(result.seeds)} of {len(seeds)} seeds")
+        why = "a run failed" if failures else "interrupted"
+        note(f"{why}: the report covers {len(result.seeds)} of {len(seeds)} seeds")
     page = comparing.write_report(result, config.out)
     tagger.save(config.out / "model")
     if json:
         print_json(result.model_dump(mode="json"))
-        return
-    console = stdout()
-    console.print(comparing.text_report(result))
-    console.print(f"the report: {page}")
-    console.print(f"the best tagger by development score: {config.out / 'model'}")
+    else:
+        console = stdout()
+        console.print(comparing.text_report(result))
+        console.print(f"the report: {page}")
+        console.print(f"the best tagger by development score: {config.out / 'model'}")
+    if failures:
+        raise failures[0]

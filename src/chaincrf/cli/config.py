@@ -146,7 +146,9 @@ def load_config(model: type[_Config], path: Path | None, options: Mapping[str, A
             values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"{path}: {error}") from None
-    switched = sorted(name for name, value in values.items() if isinstance(value, bool))
+    switched = sorted(
+        name for name, value in values.items() if isinstance(value, bool) and not _is_switch(model, name)
+    )
     if switched:  # to Python, true is the number 1
         raise ConfigError(f"{path}: {switched[0]}: expected a number or a text, got true or false")
     values |= options
@@ -156,6 +158,10 @@ def load_config(model: type[_Config], path: Path | None, options: Mapping[str, A
         return model(**values)
     except ValidationError as error:
         raise ConfigError("; ".join(_explain(problem, path, options) for problem in error.errors())) from None
+
+
+def _is_switch(model: type[BaseModel], name: str) -> bool:
+    return name in model.model_fields and model.model_fields[name].annotation is bool
 
 
 def _explain(problem: Any, path: Path | None, options: Mapping[str, Any]) -> str:

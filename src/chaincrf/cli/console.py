@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 if TYPE_CHECKING:
     from ..training import Epoch
 
-__all__ = ["Ticker", "note", "print_json", "stderr", "stdout", "ticker", "use_threads"]
+__all__ = [
+    "Ticker",
+    "fail",
+    "note",
+    "print_json",
+    "process_number",
+    "stderr",
+    "stdout",
+    "ticker",
+    "use_threads",
+]
 
 
 def stdout() -> Console:
@@ -33,13 +44,33 @@ def _console(*, stderr: bool) -> Console:
     # Without a terminal no line is folded and no cell cut.
     width = None if terminal else 1000
     return Console(
-        stderr=stderr, width=width, highlight=False, markup=False, emoji=False, soft_wrap=not terminal
+        stderr=stderr,
+        width=width,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=not terminal,
+        quiet=process_number() > 0,  # of processes that train together the first one speaks
     )
 
 
 def note(message: str) -> None:
     """Say something that is not a result."""
     stderr().print(message)
+
+
+def fail(error: Exception) -> None:
+    """Say why the command ends, in whatever process."""
+    number = process_number()
+    console = stderr()
+    console.quiet = False
+    console.print(f"error{f' in process {number}' if number else ''}: {error}")
+
+
+def process_number() -> int:
+    """The number of this process, from 0, among those that torchrun started together."""
+    rank = os.environ.get("RANK", "0")
+    return int(rank) if rank.isdecimal() else 0
 
 
 def print_json(content: Any) -> None:

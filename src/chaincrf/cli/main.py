@@ -11,8 +11,8 @@ import typer
 
 from .. import __version__
 from ..errors import ChainCRFError, ConfigError
-from . import compare, corpus, evaluate, recipe, serve, tag, train, vectors
-from .console import note
+from . import calibrate, compare, corpus, evaluate, inspect, recipe, serve, tag, train, vectors
+from .console import fail
 
 __all__ = ["app", "main"]
 
@@ -45,6 +45,8 @@ def _options(
 app.command("train")(train.train)
 app.command("eval")(evaluate.evaluate)
 app.command("tag")(tag.tag)
+app.command("calibrate")(calibrate.calibrate)
+app.command("inspect")(inspect.inspect)
 app.command("compare")(compare.compare)
 app.command("serve")(serve.serve)
 app.add_typer(corpus.app, name="corpus")
@@ -60,14 +62,14 @@ def main() -> None:
     try:
         app(prog_name="chaincrf")
     except ConfigError as error:
-        note(f"error: {error}")
+        fail(error)
         sys.exit(2)
     except ChainCRFError as error:
-        note(f"error: {error}")
+        fail(error)
         sys.exit(1)
     except BrokenPipeError:  # the reader of our output, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        note(f"error: {error}")
+        fail(error)
         sys.exit(1)

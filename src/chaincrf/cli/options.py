@@ -72,8 +72,9 @@ def _option(model: type[BaseModel], name: str, panels: dict[str, type[BaseModel]
     field = model.model_fields[name]
     default = None if field.default in (None, PydanticUndefined) else str(field.default)
     panel = next((title for title, part in panels.items() if name in part.model_fields), None)
+    spelled = name.replace("_", "-")
     option = typer.Option(
-        f"--{name.replace('_', '-')}",
+        f"--{spelled}/--no-{spelled}" if field.annotation is bool else f"--{spelled}",
         help=field.description,
         show_default=default or False,
         rich_help_panel=panel.replace("_", " ") if panel else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +12,8 @@ from .config import FormatConfig, TrainConfig
 from .options import configured
 
 if TYPE_CHECKING:
-    from ..training import RunFolder
+    from ..data import Corpus
+    from ..training import Checkpoints, RunFolder
 
 __all__ = ["train"]
 
@@ -41,13 +42,15 @@ def train(
     `chaincrf train --corpus ncbi-disease --head softmax --out softmax-model`
     """
     from .. import training
-    from .console import note, print_json, stdout, ticker, use_threads
-    from .evaluate import measure, print_measure
+    from ..training.processes import leave
+    from .console import note, print_json, process_number, use_threads
     from .files import read_splits
 
     use_threads(config.threads)
     folder = _run_folder(config.out, resume)
-    checkpoints = training.Checkpoints(folder.checkpoint, minutes=config.checkpoint_minutes, resume=resume)
+    checkpoints = training.Checkpoints(
+        folder.checkpoint, minutes=config.checkpoint_minutes, resume=resume, say=note
+    )
     train_data, dev, test = read_splits(config)
     run = training.run_record(config.recipe, train_data, dev)
     if resume and (ended := folder.result(run)) is not None:
@@ -55,7 +58,29 @@ def train(
         if json:
             print_json(ended)
         return
-    folder.begin()
+    if process_number():  # of processes that train together the first one writes
+        training.train(train_data, dev, config.recipe, checkpoints=checkpoints)
+    else:
+        with folder.begin(resume=resume):
+            _train(config, folder, checkpoints, run, (train_data, dev, test), json=json)
+    leave()
+
+
+def _train(
+    config: TrainConfig,
+    folder: RunFolder,
+    checkpoints: Checkpoints,
+    run: dict[str, Any],
+    data: tuple[Corpus, Corpus, Corpus | None],
+    *,
+    json: bool,
+) -> None:
+    """Train, and write what comes of it."""
+    from .. import training
+    from .console import note, print_json, stdout, ticker
+    from .evaluate import measure, print_measure
+
+    train_data, dev, test = data
     metric = "accuracy" if config.task == "pos" else "F1"
     with ticker(metric) as shown:
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from typing import Any
 from .. import __version__
 from ..data.batching import encode
 from ..data.corpus import Corpus
-from ..errors import ArgumentError, DataError
+from ..errors import ArgumentError, DataError, NotFiniteError
 from ..evaluation import measure
 from ..labels import ill_formed_moves
 from ..nn import BiLSTMTagger
@@ -47,6 +48,7 @@ def compare(
     on_run: Callable[[str, int, int, int], None] = lambda title, seed, done, total: None,
     on_step: Callable[[int, int], None] = lambda done, total: None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    on_failure: Callable[[NotFiniteError], object] = warnings.warn,
 ) -> tuple[Comparison, Tagger]:
     """Train all variants, paired by seed, and measure each on the test data.
 
@@ -60,6 +62,7 @@ def compare(
         seeds: one training run of each variant for every one of them.
         on_run: called before each training run with its name, seed, number (from 0) and the number of all.
         on_step, on_epoch: as in :func:`chaincrf.training.fit`.
+        on_failure: called with a loss or gradient that is not finite, if one ends the comparison early.
 
     Returns:
         What was measured, and the tagger with the best development score of all.
@@ -67,9 +70,10 @@ def compare(
     Raises:
         ArgumentError: if there is no seed, or one twice.
         DataError: if the data cannot be trained on.
+        NotFiniteError: if a loss or gradient is not finite before the first seed is done.
 
-    After a keyboard interrupt the comparison covers the seeds that all variants were done with; before the
-    first such seed the interrupt is raised.
+    After a keyboard interrupt, or a loss that is not finite, the comparison covers the seeds that all
+    variants were done with; before the first such seed it is raised.
     """
     if not seeds or len(set(seeds)) < len(seeds):
         raise ArgumentError(f"seeds: expected distinct ones, at least one, got {list(seeds)}")
@@ -92,9 +96,11 @@ def compare(
             for result in results.values():
                 if result is not best:
                     result.kept.state = {}  # one model is kept, not all
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, NotFiniteError) as error:
         if not rounds:
             raise
+        if isinstance(error, NotFiniteError):
+            on_failure(error)
     assert best is not None  # there is at least one seed
     comparison = Comparison(
         chaincrf_version=__version__,

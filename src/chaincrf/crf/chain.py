@@ -126,6 +126,21 @@ class LinearChain:
         """
         return LinearChain(*self._inputs(), allowed, validate=self.validate)
 
+    def scaled(self, factor: float) -> LinearChain:
+        """The chain with all scores times a factor: 1 / temperature; what is forbidden stays so.
+
+        Args:
+            factor: positive and finite. The best path stays the best; a small factor makes all paths alike.
+
+        Raises:
+            ArgumentError: another factor.
+        """
+        if not 0 < factor < torch.inf:
+            raise ArgumentError(f"factor: expected a positive finite number, got {factor}")
+        *scores, mask = self._inputs()
+        emissions, transitions, start, end = (score * factor for score in scores)
+        return LinearChain(emissions, transitions, start, end, mask, validate=self.validate)
+
     # What the training needs.
 
     def log_partition(self) -> Float[Tensor, " B"]:

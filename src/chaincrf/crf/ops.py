@@ -188,7 +188,7 @@ class _Reduced(torch.autograd.Function):
         counts = vars(ctx).pop("counts", None)
         if counts is None:  # a second time, and those of the first are in use
             counts = ctx.kernels.reduced_loss(*ctx.saved_tensors, gradient=True, reduction=ctx.reduction)[1]
-        if not _in_memory(gradient) or gradient.item() != 1:
+        if gradient.device.type != "cpu" or not _in_memory(gradient) or gradient.item() != 1:
             counts = (gradient * x for x in counts)
         return *counts, *(None,) * 5
 
@@ -295,7 +295,7 @@ def _in_memory(x: Tensor) -> bool:
 def _weighted(counts: Counts, weights: Tensor, shared: bool) -> tuple[Tensor, ...]:
     """Counts times the weights of their sequences, summed for what the sequences share."""
     plainly = not torch.is_grad_enabled() and _directly(weights) and _in_memory(weights)
-    kernels = kernels_for(weights) if plainly else None
+    kernels = kernels_for(counts.emissions) if plainly else None
     if kernels is not None:
         return kernels.weighted(counts, weights, shared)
     # products and sums, as an autocast region would round a matrix product

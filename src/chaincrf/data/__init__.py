@@ -5,7 +5,7 @@
 
 from .corpora import BuiltinCorpus, export_corpus, get_corpus, list_corpora
 from .corpus import Corpus, ReadReport
-from .readers import read_corpus
+from .readers import make_corpus, read_corpus
 from .sentence import Sentence
 from .split import hold_out
 from .tokenizer import sentence_from_text, tokenize
@@ -21,6 +21,7 @@ __all__ = [
     "get_corpus",
     "hold_out",
     "list_corpora",
+    "make_corpus",
     "read_corpus",
     "sentence_from_text",
     "tokenize",

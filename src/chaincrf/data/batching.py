@@ -126,6 +126,10 @@ class EncodedSentences:
         ]
         return [chunks[i] for i in generator.permutation(len(chunks))]
 
+    def words(self, index: Int[np.ndarray, " B"]) -> Int[Tensor, " N"]:
+        """The word indices of all tokens of the sentences at some positions."""
+        return torch.from_numpy(self.type_words[np.concatenate([self.sentences[i] for i in index])])
+
     def batch(self, index: Int[np.ndarray, " B"]) -> Batch:
         """The sentences at some positions, padded to the longest of them."""
         rows = [self.sentences[i] for i in index]

@@ -77,6 +77,7 @@ class Vocabulary:
         min_count: int = 1,
         pretrained: Iterable[str] = (),
         max_pretrained: int | None = None,
+        freeze: bool = False,
     ) -> Vocabulary:
         """Count the words and characters of the training sentences.
 
@@ -86,6 +87,7 @@ class Vocabulary:
             min_count: words seen less often, and not in ``pretrained``, are unknown words.
             pretrained: words of a table of pretrained vectors.
             max_pretrained: keep so many of them that training does not see, the first ones; all by default.
+            freeze: the pretrained words of the training data have vectors that training does not change.
         """
         tokens = Counter(token for sentence in sentences for token in sentence.tokens)
         known = dict.fromkeys(pretrained)
@@ -96,8 +98,11 @@ class Vocabulary:
         trained = [word for word, count in words.most_common() if count >= min_count or word in known]
         seen = set(trained)
         rest = islice((word for word in known if word not in seen), max_pretrained)
+        frozen = [word for word in trained if word in known] if freeze else []
+        if freeze:
+            trained = [word for word in trained if word not in known]
         return cls(
-            words=(*_RESERVED, *trained, *rest),
+            words=(*_RESERVED, *trained, *frozen, *rest),
             chars=(*_RESERVED, *sorted(set().union(*tokens))),
             tags=tuple(tags),
             num_trained=len(_RESERVED) + len(trained),

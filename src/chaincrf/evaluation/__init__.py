@@ -1,5 +1,6 @@
-"""How good a tagging is: entity F1, token accuracy, invalid sequences."""
+"""How good a tagging is: entity F1, token accuracy, invalid sequences, calibration."""
 
+from .calibration import Bin, Operating, expected_calibration_error, operating_points, reliability
 from .measure import Measurement, measure
 from .span_f1 import (
     Accuracy,
@@ -14,13 +15,18 @@ from .span_f1 import (
 
 __all__ = [
     "Accuracy",
+    "Bin",
     "InvalidRate",
     "Measurement",
+    "Operating",
     "Score",
     "SpanScores",
     "evaluate_tags",
+    "expected_calibration_error",
     "invalid_sequences",
     "measure",
+    "operating_points",
+    "reliability",
     "span_scores",
     "token_accuracy",
 ]

@@ -3,7 +3,7 @@
 from .bilstm import BiLSTM
 from .chars import CharCNN, CharLSTM
 from .crf import CRF
-from .dropout import LockedDropout
+from .dropout import Dropout, LockedDropout
 from .embeddings import WordEmbedding
 from .softmax import Softmax
 from .tagger import BiLSTMTagger
@@ -14,6 +14,7 @@ __all__ = [
     "BiLSTMTagger",
     "CharCNN",
     "CharLSTM",
+    "Dropout",
     "LockedDropout",
     "Softmax",
     "WordEmbedding",

@@ -7,9 +7,8 @@ from typing import cast
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
 
-from .dropout import LockedDropout
+from .dropout import Dropout, LockedDropout, dropout_mask
 
 __all__ = ["BiLSTM"]
 
@@ -51,7 +50,7 @@ class BiLSTM(nn.Module):
         sizes = [input_size] + [2 * hidden] * (layers - 1)
         self.forwards = nn.ModuleList(nn.LSTM(size, hidden, batch_first=True) for size in sizes)
         self.backwards = nn.ModuleList(nn.LSTM(size, hidden, batch_first=True) for size in sizes)
-        self.dropout = LockedDropout(dropout) if locked else nn.Dropout(dropout)
+        self.dropout = LockedDropout(dropout) if locked else Dropout(dropout)
         self.recurrent_dropout = recurrent_dropout
         self.output_size = 2 * hidden
         for lstm in (*self.forwards, *self.backwards):
@@ -85,7 +84,8 @@ class BiLSTM(nn.Module):
             return lstm(inputs)[0]
         zeros = inputs.new_zeros(1, len(inputs), lstm.hidden_size)
         weight, recurrent, *biases = lstm.all_weights[0]
-        weights = (weight, F.dropout(recurrent, self.recurrent_dropout), *biases)
+        mask = dropout_mask(recurrent.shape, self.recurrent_dropout, recurrent)
+        weights = (weight, recurrent * mask, *biases)
         return torch.lstm(inputs, (zeros, zeros), weights, True, 1, 0.0, True, False, True)[0]
 
 

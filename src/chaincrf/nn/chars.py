@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..errors import ArgumentError
 from .bilstm import BiLSTM
+from .dropout import Dropout
 
 __all__ = ["CharCNN", "CharLSTM"]
 
@@ -35,7 +36,7 @@ class CharCNN(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = _char_table(num_chars, dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.convolution = nn.Conv1d(dim, filters, width, padding=width // 2)
         self.width = width
 
@@ -66,7 +67,7 @@ class CharLSTM(nn.Module):
         if size % 2:
             raise ArgumentError(f"size: expected an even number, half for each direction, got {size}")
         self.embedding = _char_table(num_chars, dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.lstm = BiLSTM(dim, size // 2)
 
     def forward(self, chars: Int[Tensor, "U C"]) -> Float[Tensor, "U F"]:

@@ -23,6 +23,9 @@ class WordEmbedding(nn.Module):
     Row 0 is the padding and stays zero; row 1 is the unknown word. New vectors are drawn from
     uniform(-b, b) with b = sqrt(3 / dim), the variance of the usual pretrained tables (Ma & Hovy, 2016).
 
+    While an optimiser updates the rows of a batch alone, ``looked_up`` is the pair of these rows' numbers,
+    ascending, and their values, which stand in for the table; see :class:`chaincrf.training.rows.RowUpdates`.
+
     Args:
         num_words: rows of the whole table.
         dim: size of a vector.
@@ -41,6 +44,7 @@ class WordEmbedding(nn.Module):
         weight = torch.empty(self.num_trained, dim).uniform_(-bound, bound)
         weight[0] = 0
         self.weight = nn.Parameter(weight)
+        self.looked_up: tuple[Tensor, Tensor] | None = None
         self.frozen: Tensor
         self.register_buffer("frozen", torch.zeros(num_words - self.num_trained, dim).half())
 
@@ -56,7 +60,11 @@ class WordEmbedding(nn.Module):
         if self.training and self.word_dropout:
             drop = torch.rand(words.shape, device=words.device) < self.word_dropout
             words = words.masked_fill(drop & (words > 1), 1)
-        vectors = F.embedding(words.clamp(max=self.num_trained - 1), self.weight, padding_idx=0)
+        weight, rows = self.weight, words.clamp(max=self.num_trained - 1)
+        if self.looked_up is not None:
+            known, weight = self.looked_up
+            rows = torch.searchsorted(known, rows).clamp(max=len(known) - 1)  # of frozen words: any
+        vectors = F.embedding(rows, weight, padding_idx=0)
         if not len(self.frozen):
             return vectors
         pretrained = F.embedding((words - self.num_trained).clamp(min=0), self.frozen).to(vectors)

@@ -15,7 +15,7 @@ from ..labels.constraints import Constraints
 from .bilstm import BiLSTM
 from .chars import CharCNN, CharLSTM
 from .crf import CRF
-from .dropout import LockedDropout
+from .dropout import Dropout, LockedDropout
 from .embeddings import WordEmbedding
 from .softmax import Softmax
 
@@ -89,7 +89,7 @@ class BiLSTMTagger(nn.Module):
             nn.init.uniform_(self.shapes.weight, -math.sqrt(3 / shape_dim), math.sqrt(3 / shape_dim))
         size = word_dim + bool(num_chars) * char_filters + bool(num_shapes) * shape_dim
         locked = dropout_mask == "sentence"
-        self.dropout = LockedDropout(dropout) if locked else nn.Dropout(dropout)
+        self.dropout = LockedDropout(dropout) if locked else Dropout(dropout)
         self.encoder = BiLSTM(
             size, hidden, layers=layers, dropout=dropout, locked=locked, recurrent_dropout=recurrent_dropout
         )

@@ -1,14 +1,18 @@
 """Trained taggers: on disk, and at work."""
 
-from .bundle import Architecture, Bundle, ModelConfig, check_destination, load_bundle, save_bundle
+from .bundle import Bundle, check_destination, load_bundle, save_bundle
+from .calibration import CalibrationReport, calibrate
 from .constraint import Constraint
 from .predict import predict_tags
+from .record import Architecture, Calibration, ModelConfig
 from .result import Path, Tagged, TaggedSentence, TaggedSpan
 from .tagger import Tagger
 
 __all__ = [
     "Architecture",
     "Bundle",
+    "Calibration",
+    "CalibrationReport",
     "Constraint",
     "ModelConfig",
     "Path",
@@ -16,6 +20,7 @@ __all__ = [
     "TaggedSentence",
     "TaggedSpan",
     "Tagger",
+    "calibrate",
     "check_destination",
     "load_bundle",
     "predict_tags",

@@ -5,15 +5,16 @@ Nothing in the folder is code and nothing is unpickled: reading a model of unkno
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
@@ -23,60 +24,13 @@ from ..data.vocabulary import Vocabulary
 from ..errors import ArgumentError, LabelError, ModelError
 from ..labels import constraints_from_tags
 from ..nn import BiLSTMTagger
+from .record import FORMAT_VERSION, Architecture, ModelConfig, migrate
 
-__all__ = ["Architecture", "Bundle", "ModelConfig", "check_destination", "load_bundle", "save_bundle"]
+__all__ = ["Bundle", "check_destination", "file_sha256", "load_bundle", "save_bundle"]
 
 _FILES = ("config.json", "model.safetensors", "vocabulary.json")
 _MAX_CONFIG = 2**24
 _MAX_VOCABULARY = 2**31
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Architecture(_Record):
-    """The arguments of :class:`chaincrf.nn.BiLSTMTagger`, bounded: a file may not ask for any size."""
-
-    num_words: int = Field(ge=2, le=50_000_000)
-    num_tags: int = Field(ge=1, le=5_000)
-    num_chars: int = Field(ge=0, le=1_200_000)
-    num_trained: int = Field(ge=2, le=50_000_000)
-    word_dim: int = Field(ge=1, le=4096)
-    char_dim: int = Field(ge=1, le=1024)
-    char_filters: int = Field(ge=0, le=4096)
-    char_encoder: Literal["cnn", "lstm"] = "cnn"
-    num_shapes: int = Field(default=0, ge=0, le=1000)
-    shape_dim: int = Field(default=0, ge=0, le=1024)
-    hidden: int = Field(ge=1, le=8192)
-    layers: int = Field(ge=1, le=8)
-    dropout: float = Field(ge=0, lt=1)
-    dropout_mask: Literal["token", "sentence"] = "token"
-    recurrent_dropout: float = Field(default=0.0, ge=0, lt=1)
-    word_dropout: float = Field(ge=0, lt=1)
-    head: Literal["crf", "softmax"]
-    constrain: Literal["always", "decode"]
-
-
-class ModelConfig(_Record):
-    """The content of ``config.json``."""
-
-    format: Literal["chaincrf-tagger"] = "chaincrf-tagger"
-    format_version: Literal[1] = 1
-    chaincrf_version: str = __version__
-    task: Literal["ner", "pos"]
-    scheme: str | None
-    constrained: bool = Field(description="whether the scheme's forbidden moves are excluded")
-    architecture: Architecture
-    training: dict[str, Any] = Field(
-        default_factory=dict, description="recipe, data hashes, versions and scores: for people"
-    )
-
-    @model_validator(mode="after")
-    def _task_and_scheme(self) -> ModelConfig:
-        if (self.task == "ner") != (self.scheme is not None):
-            raise ValueError(f"task {self.task!r} does not go with scheme {self.scheme!r}")
-        return self
 
 
 @dataclass(frozen=True)
@@ -138,11 +92,16 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
         new, old = Path(temporary) / "new", Path(temporary) / "old"
         new.mkdir()
-        _write_json(new / "config.json", bundle.config.model_dump(mode="json"))
         _write_json(new / "vocabulary.json", bundle.vocabulary.to_json())
         state = {name: tensor.contiguous() for name, tensor in bundle.model.state_dict().items()}
         save_file(state, new / "model.safetensors", metadata={"format": "pt"})
-        shutil.copymode(new / "config.json", new / "model.safetensors")  # safetensors keeps it from others
+        shutil.copymode(
+            new / "vocabulary.json", new / "model.safetensors"
+        )  # safetensors keeps it from others
+        hashes = {path.name: file_sha256(path) for path in sorted(new.iterdir())}
+        _write_json(
+            new / "config.json", bundle.config.model_copy(update={"sha256": hashes}).model_dump(mode="json")
+        )
         if folder.exists():
             folder.rename(old)
         try:
@@ -164,6 +123,8 @@ def load_bundle(folder: Path, device: torch.device | str = "cpu") -> Bundle:
     if missing:
         raise ModelError(f"{folder}: not a model folder, {' and '.join(missing)} missing")
     config = _read_config(folder / "config.json")
+    _check_hashes(config, folder)
+    config = config.model_copy(update={"sha256": {}})
     try:
         vocabulary = Vocabulary.from_json(_read_json(folder / "vocabulary.json", _MAX_VOCABULARY))
     except ModelError as error:
@@ -188,16 +149,37 @@ def load_bundle(folder: Path, device: torch.device | str = "cpu") -> Bundle:
 def _read_config(path: Path) -> ModelConfig:
     content = _read_json(path, _MAX_CONFIG)
     version = content.get("format_version") if isinstance(content, dict) else None
-    if isinstance(version, int) and version > 1:
+    if isinstance(version, int) and version > FORMAT_VERSION:
         raise ModelError(
             f"{path}: format version {version} is newer than this chaincrf ({__version__}) knows"
         )
+    wanted = set() if version == 1 else set(_FILES) - {"config.json"}
     try:
-        return ModelConfig.model_validate(content)
+        config = ModelConfig.model_validate(migrate(content) if isinstance(content, dict) else content)
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(map(str, problem["loc"])) or "config"
         raise ModelError(f"{path}: {place}: {problem['msg'].removeprefix('Value error, ')}") from None
+    if set(config.sha256) != wanted:
+        found = ", ".join(sorted(config.sha256)) or "no file"
+        raise ModelError(f"{path}: sha256: expected {', '.join(sorted(wanted)) or 'no file'}, found {found}")
+    return config
+
+
+def _check_hashes(config: ModelConfig, folder: Path) -> None:
+    """Compare the files with what was written; folders of version 1 say nothing of them."""
+    for name, expected in config.sha256.items():
+        if (found := file_sha256(folder / name)) != expected:
+            raise ModelError(
+                f"{folder / name}: expected the SHA-256 {expected[:12]}… that config.json says, found "
+                f"{found[:12]}…: the file was damaged or changed"
+            )
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_shapes(architecture: Architecture, weights: Path) -> None:

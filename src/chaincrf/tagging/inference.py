@@ -17,7 +17,7 @@ from ..labels import Span, tags_to_spans
 from .bundle import Bundle
 from .span_probability import span_log_probability
 
-__all__ = ["Prediction", "predict", "predict_k_best"]
+__all__ = ["Allowed", "Prediction", "emissions_of", "predict", "predict_k_best"]
 
 Allowed = Sequence[np.ndarray | None]
 
@@ -70,7 +70,7 @@ def predict(
     results = [Prediction((), ())] * len(sentences)
     if probabilities:
         results = [Prediction((), (), 1.0, (), ())] * len(sentences)
-    for batch, emissions in _emissions(bundle, sentences, batch_tokens):
+    for batch, emissions in emissions_of(bundle, sentences, batch_tokens):
         chain = _chain(bundle, batch, emissions, allowed, temperature)
         with torch.inference_mode():
             best = chain.viterbi()[0]
@@ -123,7 +123,7 @@ def predict_k_best(
         raise ArgumentError(f"k: expected at least 1, got {k}")
     names = bundle.vocabulary.tags
     results: list[list[tuple[tuple[str, ...], float]]] = [[((), 1.0)] for _ in sentences]
-    for batch, emissions in _emissions(bundle, sentences, batch_tokens):
+    for batch, emissions in emissions_of(bundle, sentences, batch_tokens):
         chain = _chain(bundle, batch, emissions, allowed, temperature)
         with torch.inference_mode():
             paths, scores, counts = chain.k_best(k)
@@ -138,10 +138,19 @@ def predict_k_best(
     return results
 
 
-def _emissions(
+def emissions_of(
     bundle: Bundle, sentences: Sequence[Sequence[str]], batch_tokens: int
 ) -> Iterator[tuple[Batch, Tensor]]:
-    """Batches of sentences of like length, with their scores."""
+    """Batches of sentences of like length, with their scores.
+
+    Args:
+        bundle: the model.
+        sentences: the tokens of each.
+        batch_tokens: see :func:`predict`.
+
+    Raises:
+        ArgumentError: ``batch_tokens`` is below 1.
+    """
     if batch_tokens < 1:
         raise ArgumentError(f"batch_tokens: expected at least 1, got {batch_tokens}")
     model = bundle.model
@@ -161,13 +170,7 @@ def _chain(
     with torch.inference_mode():
         chain = bundle.model.head.chain(emissions, batch.mask, constrained=True)
         if temperature != 1.0:
-            chain = LinearChain(
-                chain.emissions / temperature,
-                chain.transitions / temperature,
-                chain.start_transitions / temperature,
-                chain.end_transitions / temperature,
-                chain.mask,
-            )
+            chain = chain.scaled(1 / temperature)
         masks = [None if allowed is None else allowed[row] for row in batch.index.tolist()]
         if any(mask is not None for mask in masks):
             kept = np.ones(tuple(emissions.shape), dtype=bool)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path as FilePath
 
+import numpy as np
 import torch
 
 from ..data.sentence import Sentence
@@ -15,9 +16,11 @@ from ..data.tokenizer import tokenize
 from ..errors import ArgumentError
 from ..labels import tags_to_spans
 from .bundle import Bundle, load_bundle, save_bundle
+from .calibration import threshold_for
 from .constraint import Constraint
 from .document import Document, Places, Text, read_document
 from .inference import Allowed, Prediction, predict, predict_k_best
+from .record import Calibration
 from .result import Path, Tagged
 
 __all__ = ["AHEAD", "BATCH_TOKENS", "Constraints", "Tagger"]
@@ -58,6 +61,7 @@ class Tagger:
     ) -> None:
         bundle.model.eval()
         self.bundle = bundle
+        self._calibration = bundle.config.calibration or Calibration()
         self.tokenizer = tokenizer
         self.splitter = splitter
 
@@ -93,7 +97,7 @@ class Tagger:
         self,
         text: Text,
         *,
-        threshold: float | None = None,
+        threshold: float | str | None = None,
         constraints: Iterable[Constraint] = (),
         probabilities: bool = True,
     ) -> Tagged:
@@ -102,13 +106,16 @@ class Tagger:
         Args:
             text: raw text, of any length, which is cut into sentences and tokens; or a list of tokens, or a
                 Sentence, which are one sentence and stay as they are.
-            threshold: leave out the spans of a lower probability; their tokens are tagged ``O``.
+            threshold: leave out the spans of a lower probability; their tokens are tagged ``O``. Or
+                ``"precision>=0.95"``: the probability from which on the spans found in the development data
+                have this precision (``chaincrf calibrate``).
             constraints: what is known of it. A span that is said to be there keeps its sentence whole.
             probabilities: compute those of spans, tokens and paths; without them tagging is faster.
 
         Raises:
             ArgumentError: no text; a constraint that does not fit the text, or that no path can keep; a
-                threshold without probabilities, out of range, or for parts of speech.
+                threshold without probabilities, out of range, or for parts of speech; a precision that the
+                model was not calibrated for, or did not reach.
         """
         every = self.tag_all(
             [text], threshold=threshold, constraints=[constraints], probabilities=probabilities, ahead=1
@@ -121,7 +128,7 @@ class Tagger:
         *,
         batch_tokens: int = BATCH_TOKENS,
         ahead: int = AHEAD,
-        threshold: float | None = None,
+        threshold: float | str | None = None,
         constraints: Constraints | None = None,
         probabilities: bool = True,
     ) -> Iterator[Tagged]:
@@ -142,7 +149,7 @@ class Tagger:
         """
         if batch_tokens < 1 or ahead < 1:
             raise ArgumentError(f"batch_tokens, ahead: expected at least 1, got {batch_tokens} and {ahead}")
-        self._check_threshold(threshold, probabilities)
+        least = self._threshold(threshold, probabilities)
         for documents in _by_tokens(self._documents(texts, constraints), ahead):
             found = predict(
                 self.bundle,
@@ -150,9 +157,12 @@ class Tagger:
                 allowed=self._allowed(documents),
                 batch_tokens=batch_tokens,
                 probabilities=probabilities,
+                temperature=self._calibration.temperature,
             )
-            if threshold is not None:
-                found = [self._keep(prediction, threshold) for prediction in found]
+            if probabilities and self._calibration.isotonic:
+                found = [self._mapped(prediction) for prediction in found]
+            if least is not None:
+                found = [_keep(prediction, least) for prediction in found]
             predictions = iter(found)
             for document in documents:
                 yield document.tagged(islice(predictions, len(document.borders)))
@@ -174,7 +184,9 @@ class Tagger:
         (document,) = self._documents([text], [constraints])
         allowed = self._allowed([document])
         paths: list[tuple[tuple[str, ...], float]] = [((), 1.0)]
-        for found in predict_k_best(self.bundle, document.sentences(), k, allowed=allowed):
+        for found in predict_k_best(
+            self.bundle, document.sentences(), k, allowed=allowed, temperature=self._calibration.temperature
+        ):
             both = ((left + right, p * q) for left, p in paths for right, q in found)
             paths = heapq.nlargest(k, both, key=lambda path: path[1])
         result = []
@@ -216,28 +228,32 @@ class Tagger:
         tags, scheme = self.bundle.vocabulary.tags, self.bundle.config.scheme
         return [mask for document in documents for mask in document.allowed(tags, scheme)]
 
-    def _keep(self, prediction: Prediction, threshold: float) -> Prediction:
-        """The prediction without the spans that are not sure enough."""
-        sure = prediction.span_probabilities or ()
-        kept = [pair for pair in zip(prediction.spans, sure, strict=True) if pair[1] >= threshold]
-        if len(kept) == len(sure):
-            return prediction
-        outside = set(range(len(prediction.tags)))
-        for span, _ in kept:
-            outside -= set(range(span.start, span.end))
-        tags = tuple("O" if i in outside else tag for i, tag in enumerate(prediction.tags))
-        return prediction._replace(
-            tags=tags, spans=tuple(span for span, _ in kept), span_probabilities=tuple(p for _, p in kept)
-        )
+    def _mapped(self, prediction: Prediction) -> Prediction:
+        """The prediction with the probabilities of its answers after the isotonic map."""
+        name = "token_probabilities" if self.bundle.config.scheme is None else "span_probabilities"
+        mapped = self._calibration.mapped(np.array(getattr(prediction, name), dtype=np.float64))
+        return prediction._replace(**{name: tuple(mapped.tolist())})
 
-    def _check_threshold(self, threshold: float | None, probabilities: bool) -> None:
+    def _threshold(self, threshold: float | str | None, probabilities: bool) -> float | None:
         if threshold is None:
-            return
-        if not 0 <= threshold <= 1:
-            raise ArgumentError(f"threshold: expected a probability, got {threshold}")
+            return None
         if not probabilities or self.bundle.config.scheme is None:
             why = "probabilities=True" if not probabilities else "a tagger of spans, not of parts of speech"
             raise ArgumentError(f"threshold: expected together with {why}")
+        return threshold_for(threshold, self.bundle.config.calibration)
+
+
+def _keep(prediction: Prediction, threshold: float) -> Prediction:
+    """The prediction without the spans that are not sure enough."""
+    sure = prediction.span_probabilities or ()
+    kept = [pair for pair in zip(prediction.spans, sure, strict=True) if pair[1] >= threshold]
+    if len(kept) == len(sure):
+        return prediction
+    inside = {i for span, _ in kept for i in range(span.start, span.end)}
+    tags = tuple(tag if i in inside else "O" for i, tag in enumerate(prediction.tags))
+    return prediction._replace(
+        tags=tags, spans=tuple(span for span, _ in kept), span_probabilities=tuple(p for _, p in kept)
+    )
 
 
 def _by_tokens(documents: Iterable[Document], ahead: int) -> Iterator[list[Document]]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 __all__ = ["Average"]
@@ -22,21 +22,27 @@ class Average:
     Args:
         model: its parameters are averaged.
         decay: weight of the past; 0: there is no average, and nothing is done.
+        by_rows: a parameter whose average is moved elsewhere, see :class:`chaincrf.training.rows.RowUpdates`.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    def __init__(self, model: nn.Module, decay: float, by_rows: Tensor | None = None) -> None:
         self.decay = decay
         self.updates = 0
         self._parameters = dict(model.named_parameters()) if decay else {}
         self._values = {name: value.detach().clone() for name, value in self._parameters.items()}
+        self._moved = [name for name, value in self._parameters.items() if value is not by_rows]
+        rest = self._parameters.keys() - set(self._moved)
+        self.by_rows = self._values[rest.pop()] if rest else None
 
     @torch.no_grad()
-    def update(self) -> None:
-        """Take the parameters of another step in."""
+    def update(self) -> float:
+        """Take the parameters of another step in, and return the weight of the past."""
         self.updates += 1
-        if self._parameters:
-            move = get_ema_multi_avg_fn(min(self.decay, (1 + self.updates) / (10 + self.updates)))
-            move([*self._values.values()], [*self._parameters.values()], self.updates)
+        past = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        if self._moved:
+            values, new = ([part[name] for name in self._moved] for part in (self._values, self._parameters))
+            get_ema_multi_avg_fn(past)(values, new, self.updates)
+        return past
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

@@ -10,7 +10,8 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from .state import TrainingState
 
 __all__ = ["Checkpoints", "data_digest", "read_tree", "write_tree"]
 
-_FORMAT, _VERSION = "chaincrf-checkpoint", "1"
+_FORMAT, _VERSION = "chaincrf-checkpoint", "2"
+_ASKED = 16  # steps
 _TENSOR = "$tensor"  # a dictionary with this key alone stands for the tensor of that name
 
 
@@ -38,12 +40,22 @@ class Checkpoints:
         path: the file; None: the run is not saved.
         minutes: time between two checkpoints within an epoch; there is one at every epoch's end, besides.
         resume: go on from the file if it is there. Without it, a file that is there is replaced.
+        say: told what differs where a run goes on elsewhere: on another device, or in another number of
+            processes, its result is not the uninterrupted one to the last bit.
     """
 
-    def __init__(self, path: Path | None, *, minutes: float = 10.0, resume: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        minutes: float = 10.0,
+        resume: bool = False,
+        say: Callable[[str], object] = warnings.warn,
+    ) -> None:
         self.path = path
         self.minutes = minutes
         self.resume = resume
+        self._say = say
         self._run: dict[str, Any] = {}
         self._last = time.monotonic()
 
@@ -59,27 +71,43 @@ class Checkpoints:
         Raises:
             ModelError: if the file is damaged, or of a run with another recipe or other data.
         """
-        if self.path is None or not self.resume or not self.path.exists():
+        if self.path is None:
             return
-        tree = read_tree(self.path)
-        try:
-            if differences := _differences(tree["run"], self._run):
-                raise ModelError(f"{self.path}: cannot go on from here, for {'; '.join(differences)}")
-            state.restore(tree["state"])
-        except ModelError:
-            raise
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            raise ModelError(f"{self.path}: damaged: {error!r}") from None
+        self._run |= _place(state)
+        if self.resume and self.path.exists():
+            tree = read_tree(self.path)
+            try:
+                if differences := _differences(tree["run"], self._run):
+                    raise ModelError(f"{self.path}: cannot go on from here, for {'; '.join(differences)}")
+                state.restore(tree["state"])
+                moved = [f"{tree['run'][name]}, now {now}" for name, now in _place(state).items()
+                         if tree["run"][name] != now]  # fmt: skip
+            except ModelError:
+                raise
+            except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+                raise ModelError(f"{self.path}: damaged: {error!r}") from None
+            if moved:
+                self._say(
+                    f"{self.path}: saved on {'; '.join(moved)}: the run goes on, but not bit for bit as it "
+                    "would have there"
+                )
+        if not state.processes.agree([state.epoch, state.step]):
+            raise ModelError(
+                f"{self.path}: expected the same file in every process; share it between machines"
+            )
 
-    @property
-    def due(self) -> bool:
-        """Whether the last one is old enough."""
-        return self.path is not None and time.monotonic() - self._last >= 60 * self.minutes
+    def due(self, state: TrainingState) -> bool:
+        """Whether the last one is old enough; several processes ask each other, every few steps."""
+        if self.path is None or (state.processes.count > 1 and state.step % _ASKED):
+            return False
+        return state.processes.any(time.monotonic() - self._last >= 60 * self.minutes)
 
     def save(self, state: TrainingState) -> None:
-        """Replace the checkpoint."""
+        """Replace the checkpoint; called in all processes, the first one writes."""
         if self.path is not None:
-            write_tree({"run": self._run, "state": state.capture()}, self.path)
+            tree = {"run": self._run, "state": state.capture()}
+            if state.processes.number == 0:
+                write_tree(tree, self.path)
             self._last = time.monotonic()
 
 
@@ -133,8 +161,13 @@ def data_digest(prepared: Prepared, model: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def _place(state: TrainingState) -> dict[str, str]:
+    count = state.processes.count
+    return {"device": state.fabric.device.type, "processes": f"{count} process" + "es" * (count > 1)}
+
+
 def _differences(saved: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
-    names = list(saved["recipe"] | run["recipe"])
+    names = [name for name in saved["recipe"] | run["recipe"] if name != "device"]  # see _place
     was, now = ({name: part["recipe"].get(name) for name in names} for part in (saved, run))
     found = [f"{name} was {was[name]!r} and is {now[name]!r}" for name in names if was[name] != now[name]]
     if not found and saved["data"] != run["data"]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from jaxtyping import Float
+import numpy as np
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..data.batching import Batch
 from ..errors import NotFiniteError
 
 __all__ = ["FiniteCheck"]
@@ -32,13 +33,15 @@ class FiniteCheck:
         self._gradient = gradient
         self._unseen: list[tuple[int, list[int], Tensor, Tensor | None]] = []
 
-    def check(self, step: int, batches: list[Batch], loss: Float[Tensor, ""], norm: Tensor | None) -> None:
-        """Look at a step, now or later.
+    def check(
+        self, step: int, group: Sequence[Int[np.ndarray, " _"]], loss: Float[Tensor, ""], norm: Tensor | None
+    ) -> None:
+        """Look at a step over these batches of sentences, now or later.
 
         Raises:
             NotFiniteError: if this or an earlier step was not finite.
         """
-        numbers = [number + 1 for batch in batches for number in batch.index.tolist()]
+        numbers = [number + 1 for index in group for number in index.tolist()]
         self._unseen.append((step, numbers, loss.detach(), norm if self._gradient else None))
         if loss.device.type == "cpu" or len(self._unseen) == _PATIENCE:
             self.settle()

@@ -5,25 +5,32 @@
 - ``run.json``: recipe, seed, hashes of the data, versions, and at the end the result;
 - ``metrics.jsonl``: an object an epoch;
 - ``learning-curve.svg`` and ``README.md``, a model card, at the end;
-- ``checkpoint.safetensors``, until the run has ended.
+- ``logs/``, where a logger was asked for;
+- ``checkpoint.safetensors`` and ``lock``, until the run has ended.
+
+A file that is not ours is left alone.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
 from .card import model_card
 from .curve import save_curve
+from .lock import locked
 from .record import Epoch
 
 __all__ = ["RunFolder"]
 
 _CHECKPOINT = "checkpoint.safetensors"
-_FILES = {"run.json", "metrics.jsonl", "learning-curve.svg", "README.md", _CHECKPOINT, f"{_CHECKPOINT}.part"}
+_LOCK = "lock"
+_FILES = {"run.json", "metrics.jsonl", "learning-curve.svg", "README.md", "logs", _LOCK}
+_FILES |= {_CHECKPOINT, f"{_CHECKPOINT}.part"}
 
 
 class RunFolder:
@@ -52,12 +59,19 @@ class RunFolder:
             return
         if not self.path.is_dir():
             raise ModelError(f"{self.path}: expected a folder, found a file")
-        if others := sorted({path.name for path in self.path.iterdir()} - _FILES):
+        names = {path.name for path in self.path.iterdir()}
+        if (others := sorted(names - _FILES)) and not names & {"run.json", _CHECKPOINT}:
             raise ModelError(f"{self.path}: expected the folder of a run, found {', '.join(others[:3])}")
         if self.checkpoint.exists() and not resume:
-            raise ModelError(
-                f"{self.path}: holds a run that did not end; go on with --resume, or remove the folder"
-            )
+            with locked(self.path / _LOCK):  # it may be going on
+                pass
+            raise self._unfinished
+
+    @property
+    def _unfinished(self) -> ModelError:
+        return ModelError(
+            f"{self.path}: holds a run that did not end; go on with --resume, or remove the folder"
+        )
 
     def result(self, run: Mapping[str, Any]) -> dict[str, Any] | None:
         """The result of a run that has ended; None if there is none.
@@ -81,9 +95,20 @@ class RunFolder:
             raise ModelError(f"{self.path}: holds a run with {other} that has ended; leave out --resume")
         return result
 
-    def begin(self) -> None:
-        """Make the folder; what is in it stays until a first epoch is done."""
+    @contextmanager
+    def begin(self, *, resume: bool = False) -> Iterator[None]:
+        """Make the folder, and keep other processes out of it while the block runs.
+
+        What is in it stays until a first epoch is done.
+
+        Raises:
+            ModelError: as of :meth:`check`, or if another process is training here.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
+        with locked(self.path / _LOCK):
+            if self.checkpoint.exists() and not resume:  # of a run that was killed in the meantime
+                raise self._unfinished
+            yield
 
     def record(self, record: Mapping[str, Any]) -> None:
         """Write down what is trained with what."""
@@ -113,7 +138,7 @@ class RunFolder:
         """The model is written: record the result; the checkpoint is not needed any more."""
         self._write("README.md", model_card(self.model.name, record, result))
         self.record({**record, "result": result})
-        for name in (_CHECKPOINT, f"{_CHECKPOINT}.part"):
+        for name in (_CHECKPOINT, f"{_CHECKPOINT}.part", _LOCK):
             (self.path / name).unlink(missing_ok=True)
 
     def _write(self, name: str, content: str) -> None:

@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from math import ceil
 from statistics import fmean
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from lightning_fabric import Fabric
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from ..data.batching import Batch
-from ..errors import ConfigError, NotFiniteError
-from ..evaluation import evaluate_tags, token_accuracy
+from ..data.batching import EncodedSentences
+from ..errors import NotFiniteError
+from ..evaluation import Score, evaluate_tags, token_accuracy
 from ..nn import BiLSTMTagger
 from ..tagging.predict import predict_tags
-from .average import Average
 from .checkpoint import Checkpoints
 from .finite import FiniteCheck
+from .processes import Processes, launch
 from .recipe import Recipe
 from .record import Epoch, Fit, Kept
 from .schedule import rate
 from .setup import Prepared
 from .state import TrainingState
+from .updates import Updates
 
 __all__ = ["dev_score", "fit"]
+
+_Index = Int[np.ndarray, " _"]
 
 
 def fit(
@@ -64,39 +68,37 @@ def fit(
     """
     decoders = decoders or {"": None}
     checkpoints = (checkpoints or Checkpoints(None)).begin(recipe, prepared, model)
-    fabric = _fabric(recipe)
-    torch.manual_seed(recipe.seed)  # the same dropout for every head, whatever building it drew
-    optimizer = _optimizer(model, recipe)
-    wrapped, wrapped_optimizer = fabric.setup(model, optimizer)
+    fabric = launch(recipe)
+    processes = Processes(fabric)
+    processes.seed(recipe.seed)  # the same dropout for every head, whatever building it drew
+    fabric.to_device(model)
+    updates = Updates(model, recipe, processes)
+    wrapped, optimizer = fabric.setup(model, updates.optimizer, move_to_device=False)
     result = Fit({name: Kept(recipe.patience) for name in decoders})
-    order = np.random.default_rng(recipe.seed)
-    state = TrainingState(model, optimizer, Average(model, recipe.ema), fabric, order, result)
+    state = TrainingState(model, updates, fabric, processes, np.random.default_rng(recipe.seed), result)
     checkpoints.restore(state)
 
     def train_one_epoch() -> float:
         plan = prepared.train.plan(recipe.batch_size, tokens=recipe.batch_tokens, generator=state.order)
-        groups = [plan[i : i + recipe.accumulate] for i in range(0, len(plan), recipe.accumulate)]
-        steps, finite = len(groups), FiniteCheck(state.epoch, gradient=recipe.precision != "16-mixed")
+        steps, finite = (
+            ceil(len(plan) / recipe.accumulate),
+            FiniteCheck(state.epoch, gradient=recipe.precision != "16-mixed"),
+        )
         scores = [fmean(epoch.scores.values()) for epoch in result.epochs]
         start = time.perf_counter() - state.seconds
         model.train()
-        for group in groups[state.step :]:
-            batches = [prepared.train.batch(index).to(fabric.device) for index in group]
-            loss = _backward(fabric, wrapped, batches)
-            norm = fabric.clip_gradients(
-                wrapped, wrapped_optimizer, max_norm=recipe.clip, error_if_nonfinite=False
-            )
-            finite.check(state.step + 1, batches, loss, norm)
+        for group in islice(_groups(plan, recipe.accumulate), state.step, None):
+            with updates.lookup(prepared.train, group):
+                loss = processes.mean(_backward(fabric, wrapped, processes, prepared.train, group))
+            norm = updates.clip(fabric, wrapped, optimizer)
+            finite.check(state.step + 1, group, loss, norm)
             done = (state.epoch - 1) * steps + state.step
-            _set_rate(optimizer, recipe.learning_rate * rate(recipe, done, steps, scores))
-            wrapped_optimizer.step()
-            wrapped_optimizer.zero_grad()
-            state.average.update()
+            updates.step(optimizer, rate(recipe, done, steps, scores))
             state.loss += loss
             state.step += 1
             state.seconds = time.perf_counter() - start
             on_step(done + 1, recipe.epochs * steps)
-            if checkpoints.due and state.step < steps:
+            if state.step < steps and checkpoints.due(state):
                 finite.settle()
                 checkpoints.save(state)
         finite.settle()
@@ -105,8 +107,8 @@ def fit(
     try:
         while state.epoch <= recipe.epochs and not result.finished:
             loss = train_one_epoch()
-            with state.average.in_place():
-                scores = _dev_scores(model, prepared, decoders)
+            with updates.averaged():
+                scores = _dev_scores(model, prepared, decoders, processes)
                 epoch = Epoch(state.epoch, loss, scores, state.seconds)
                 result.add(epoch, model)
             on_epoch(epoch)
@@ -122,55 +124,54 @@ def fit(
 
 def dev_score(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], scheme: str | None) -> float:
     """The score that selects an epoch: span F1 (spans read as conlleval does), or token accuracy for POS."""
+    return _score(_counts(gold, predicted, scheme))
+
+
+def _counts(
+    gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], scheme: str | None
+) -> tuple[int, int, int]:
+    """Correct, predicted and gold spans; for POS tokens."""
     if scheme is None:
-        return token_accuracy(gold, predicted).accuracy
-    return evaluate_tags(gold, predicted, scheme).overall.f1
+        found = token_accuracy(gold, predicted)
+        return found.correct, found.total, found.total
+    return tuple(evaluate_tags(gold, predicted, scheme).overall)
 
 
-def _fabric(recipe: Recipe) -> Fabric:
-    if recipe.precision == "16-mixed" and recipe.device == "auto" and not torch.accelerator.is_available():
-        raise ConfigError("precision: 16-mixed needs a GPU; on the CPU take bf16-mixed or 32-true")
-    try:
-        fabric = Fabric(accelerator=recipe.device, devices=1, precision=recipe.precision)
-    except (RuntimeError, ValueError, MisconfigurationException) as error:
-        raise ConfigError(
-            f"device: expected one that this machine has, got {recipe.device!r}: {error}"
-        ) from None
-    fabric.launch()
-    return fabric
-
-
-def _backward(fabric: Fabric, model: nn.Module, batches: Sequence[Batch]) -> Float[Tensor, ""]:
-    """The loss of several batches, the mean over all their sentences, and its gradient."""
-    sentences = sum(len(batch.index) for batch in batches)
-    total = torch.zeros((), device=fabric.device)
-    for batch in batches:
-        loss = model(**batch.inputs, tags=batch.tags) * (len(batch.index) / sentences)
-        fabric.backward(loss)
-        total += loss.detach()
-    return total
+def _score(counts: Sequence[int]) -> float:
+    return Score(*counts).f1
 
 
 def _dev_scores(
-    model: BiLSTMTagger, prepared: Prepared, decoders: Mapping[str, bool | None]
+    model: BiLSTMTagger, prepared: Prepared, decoders: Mapping[str, bool | None], processes: Processes
 ) -> dict[str, float]:
-    results = predict_tags(model, prepared.dev, prepared.vocabulary.tags, constrained=list(decoders.values()))
-    return {
-        name: dev_score(prepared.dev_tags, tags, prepared.scheme)
-        for name, tags in zip(decoders, results, strict=True)
-    }
+    """The scores of all decoders; every process decodes its share of the sentences."""
+    part = slice(processes.number, None, processes.count)
+    dev, gold = replace(prepared.dev, sentences=prepared.dev.sentences[part]), prepared.dev_tags[part]
+    results = predict_tags(model, dev, prepared.vocabulary.tags, constrained=list(decoders.values()))
+    counts = [_counts(gold, tags, prepared.scheme) for tags in results]
+    return {name: _score(processes.total(found)) for name, found in zip(decoders, counts, strict=True)}
 
 
-def _set_rate(optimizer: Optimizer, rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
+def _groups(plan: Iterable[_Index], size: int) -> Iterator[list[_Index]]:
+    batches = iter(plan)
+    while group := list(islice(batches, size)):
+        yield group
 
 
-def _optimizer(model: BiLSTMTagger, recipe: Recipe) -> Optimizer:
-    # One fused kernel saves a fifth of a training step on a CPU. A gradient scaler could not clip with it.
-    fused = recipe.precision != "16-mixed"
-    lr, decay = recipe.learning_rate, recipe.weight_decay
-    if recipe.optimizer == "sgd":
-        return SGD(model.parameters(), lr, recipe.momentum, weight_decay=decay, fused=fused)
-    kind = AdamW if recipe.optimizer == "adamw" else Adam
-    return kind(model.parameters(), lr, weight_decay=decay, fused=fused)
+def _backward(
+    fabric: Fabric, model: nn.Module, processes: Processes, data: EncodedSentences, group: Sequence[_Index]
+) -> Float[Tensor, ""]:
+    """The loss of several batches, the mean over all their sentences, and its gradient.
+
+    With several processes each has its share; the mean of their losses, and of their gradients, is meant.
+    """
+    weight = processes.count / sum(map(len, group))
+    total = torch.zeros((), device=fabric.device)
+    for number, index in enumerate(group, start=1):
+        share = processes.share(index)
+        batch = data.batch(share if len(share) else index[:1]).to(fabric.device)  # all take part in the sum
+        with fabric.no_backward_sync(model, enabled=processes.count > 1 and number < len(group)):
+            loss = model(**batch.inputs, tags=batch.tags) * (len(share) * weight)
+            fabric.backward(loss)
+        total += loss.detach()
+    return total

@@ -60,6 +60,11 @@ class Recipe(BaseModel):
         description="words of the pretrained vectors that training never sees and the model knows all the "
         "same, at most so many, the first ones",
     )
+    freeze_vectors: bool = Field(
+        default=False,
+        description="pretrained vectors stay as they are: faster, and training words that have none are "
+        "trained all the same",
+    )
     word_dim: int = Field(
         default=100, ge=1, le=4096, description="size of word vectors, if none are pretrained"
     )

@@ -20,7 +20,8 @@ from ..data.vectors import WordVectors, load_vectors
 from ..data.vocabulary import Vocabulary
 from ..errors import ConfigError, DataError, LabelError
 from ..labels import convert_tags, scheme_tags, tags_to_spans
-from ..tagging.bundle import Architecture, Bundle, ModelConfig
+from ..tagging import Architecture, Bundle, ModelConfig
+from ..tagging.record import MAX_TAGS, MAX_WORDS
 from .recipe import Recipe
 
 __all__ = ["Prepared", "build_model", "in_scheme", "prepare"]
@@ -94,6 +95,7 @@ def prepare(train: Corpus, dev: Corpus, recipe: Recipe) -> Prepared:
         if scheme is not None and not any(set(sentence.tags or ()) - {"O"} for sentence in sentences):
             raise DataError("expected spans, found only the tag O", path=corpus.report.path)
     tags = _tag_set(train_sentences, scheme)
+    _check_size("tags", len(tags), MAX_TAGS, train.report.path)
     tables = _read_vectors(recipe)
     vocabulary = Vocabulary.build(
         train_sentences,
@@ -101,7 +103,9 @@ def prepare(train: Corpus, dev: Corpus, recipe: Recipe) -> Prepared:
         min_count=recipe.min_count,
         pretrained=chain.from_iterable(table.words for table in tables),
         max_pretrained=recipe.pretrained_words,
+        freeze=recipe.freeze_vectors,
     )
+    _check_size("words", len(vocabulary.words), MAX_WORDS, train.report.path)
     return Prepared(
         scheme=scheme,
         vocabulary=vocabulary,
@@ -154,6 +158,11 @@ def _tag_set(sentences: Sequence[Sentence], scheme: str | None) -> list[str]:
         return tags
     labels = {span.label for sentence in sentences for span in tags_to_spans(sentence.tags or (), scheme)}
     return scheme_tags(sorted(labels), scheme)
+
+
+def _check_size(what: str, found: int, most: int, path: Path) -> None:
+    if found > most:
+        raise DataError(f"expected at most {most:,} {what} in a model, found {found:,}", path=path)
 
 
 def _read_vectors(recipe: Recipe) -> list[WordVectors]:

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
-from torch.optim import Optimizer
 
 from ..nn import BiLSTMTagger
-from .average import Average
+from .processes import Processes
 from .record import Fit
+from .updates import Updates
 
 __all__ = ["TrainingState"]
 
@@ -24,8 +24,9 @@ class TrainingState:
     """A run between two steps.
 
     Attributes:
-        model, optimizer, average: of the run.
+        model, updates: of the run.
         fabric: its precision may keep a scale of the gradients.
+        processes: each has random states of its own.
         order: draws the batches, once an epoch.
         fit: what the finished epochs gave.
         epoch: the epoch that is going on, counted from 1.
@@ -35,9 +36,9 @@ class TrainingState:
     """
 
     model: BiLSTMTagger
-    optimizer: Optimizer
-    average: Average
+    updates: Updates
     fabric: Fabric
+    processes: Processes
     order: np.random.Generator
     fit: Fit
     epoch: int = 1
@@ -56,15 +57,15 @@ class TrainingState:
         self._order_at_start = self.order.bit_generator.state
 
     def capture(self) -> dict[str, Any]:
-        """The state as a tree of JSON values and tensors."""
-        optimizer = self.optimizer.state_dict()
-        cuda = self.fabric.device.type == "cuda"
+        """The state as a tree of JSON values and tensors; called in all processes, the same in all."""
+        random = {"cpu": self.processes.gather(torch.get_rng_state())}
+        if self.fabric.device.type == "cuda":
+            random["cuda"] = self.processes.gather(torch.cuda.get_rng_state())
         return {
             "parameters": dict(self.model.named_parameters()),
-            "optimizer": optimizer | {"state": {str(i): s for i, s in optimizer["state"].items()}},
-            "average": self.average.capture(),
+            "updates": self.updates.capture(),
             "precision": self.fabric.strategy.precision.state_dict(),
-            "random": {"cpu": torch.get_rng_state()} | ({"cuda": torch.cuda.get_rng_state()} if cuda else {}),
+            "random": random,
             "order": self._order_at_start,
             "fit": self.fit.capture(),
             "epoch": self.epoch,
@@ -74,19 +75,17 @@ class TrainingState:
         }
 
     def restore(self, captured: Mapping[str, Any]) -> None:
-        """Go back to a captured state, bit for bit."""
+        """Go back to a captured state: bit for bit on the same device, with as many processes."""
         with torch.no_grad():
             for name, parameter in self.model.named_parameters():
                 parameter.copy_(captured["parameters"][name])
-        optimizer = captured["optimizer"]
-        self.optimizer.load_state_dict(
-            optimizer | {"state": {int(i): s for i, s in optimizer["state"].items()}}
-        )
-        self.average.restore(captured["average"])
+        self.updates.restore(captured["updates"])
         self.fabric.strategy.precision.load_state_dict(captured["precision"])
-        torch.set_rng_state(captured["random"]["cpu"])
-        if "cuda" in captured["random"]:
-            torch.cuda.set_rng_state(captured["random"]["cuda"])
+        random, number = captured["random"], self.processes.number
+        if len(random["cpu"]) == self.processes.count:
+            torch.set_rng_state(random["cpu"][number].clone())  # a view makes PyTorch crash
+            if "cuda" in random and self.fabric.device.type == "cuda":
+                torch.cuda.set_rng_state(random["cuda"][number].clone())
         self.order.bit_generator.state = self._order_at_start = captured["order"]
         self.fit.restore(captured["fit"])
         self.epoch, self.step = captured["epoch"], captured["step"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -20,7 +22,7 @@ from .jsonl import JsonlReader, is_jsonl
 from .lines import Lines, open_lines
 from .options import Options
 
-__all__ = ["Corpus", "ReadReport", "read_corpus"]
+__all__ = ["Corpus", "ReadReport", "make_corpus", "read_corpus"]
 
 _CHOICES = {
     "format": ("auto", "conll", "conllu", "jsonl"),
@@ -92,6 +94,43 @@ def read_corpus(
         sentences, skipped = _read(reader, lines, skip=on_error == "skip")
         guessed += reader.guessed
         return _corpus(sentences, skipped, options, format=format, guessed=guessed, sha256=lines.sha256)
+
+
+def make_corpus(
+    sentences: Iterable[Sentence],
+    *,
+    source: str | PathLike[str] = "memory",
+    format: str = "memory",
+    task: str = "ner",
+    scheme: str | Scheme = "auto",
+    repair: str = "conlleval",
+) -> Corpus:
+    """A corpus of tagged sentences that come from elsewhere than a file that ``read_corpus`` reads.
+
+    Args:
+        sentences: with their tags.
+        source: where they come from, for messages and records.
+        format: how they were written, for the report.
+        task, scheme, repair: as ``read_corpus``.
+
+    Raises:
+        DataError: no sentence, or one without tags or with a tag of no scheme.
+        ArgumentError: if an option has no such value.
+        LabelError: if there is no such scheme.
+    """
+    for name, value in {"task": task, "repair": repair}.items():
+        if value not in _CHOICES[name]:
+            raise ArgumentError(f"{name}: expected one of {', '.join(_CHOICES[name])}, got {value!r}")
+    known = None if scheme == "auto" else get_scheme(scheme)
+    options = Options(Path(source), task, True, known, None, None, "upos", repair)
+    listed, digest = list(sentences), hashlib.sha256()
+    for number, sentence in enumerate(listed, start=1):
+        if sentence.tags is None:
+            raise options.error("expected tags, found a sentence without", number)
+        for tag in sentence.tags:
+            options.check_tag(tag, number)
+        digest.update(json.dumps([sentence.tokens, sentence.tags]).encode())
+    return _corpus(listed, [], options, format=format, guessed=(), sha256=digest.hexdigest())
 
 
 def _corpus(

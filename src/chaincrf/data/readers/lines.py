@@ -41,12 +41,14 @@ class Lines:
     Attributes:
         path: the file, for messages.
         head: the first lines, read ahead to guess from; iteration begins with them all the same.
+        consumed: the bytes read so far.
     """
 
     def __init__(self, path: Path, stream: BufferedIOBase, head: int = _HEAD) -> None:
         self.path = path
         self._stream = stream
         self._hash = hashlib.sha256()
+        self.consumed = 0
         self._rest = self._read()
         self.head: list[Line] = []
         for line in islice(self._rest, head):
@@ -69,6 +71,7 @@ class Lines:
         except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"the file cannot be read: {error}", path=self.path) from error
         self._hash.update(raw)
+        self.consumed += len(raw)
         return raw
 
     def _read(self) -> Iterator[Line]:

@@ -1,0 +1,267 @@
+"""Training speed: this tagger against the same one as usually written, and against Flair, in turns."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+
+from chaincrf.data import Corpus, get_corpus, read_corpus
+from chaincrf.data.batching import Batch, EncodedSentences
+from chaincrf.data.vectors import WordVectors, save_vectors
+from chaincrf.labels import tags_to_spans
+from chaincrf.training import Prepared, Recipe, build_model, fit, prepare
+from usual import usual_turns
+
+__all__ = ["train"]
+
+Turn = Callable[[], tuple[int, float]]
+STEPS = 8
+"""Steps in a turn."""
+SIZES: dict[str, Any] = {"hidden": 128, "batch_size": 32, "optimizer": "sgd", "learning_rate": 0.015}
+SIZES |= {"layers": 1, "dropout_mask": "token", "recurrent_dropout": 0.0, "weight_decay": 0.0, "ema": 0.0}
+SIZES |= {"char_encoder": "cnn", "char_dim": 30, "char_filters": 30, "shape_dim": 0, "dropout": 0.5}
+SIZES |= {"vectors": "builtin", "pretrained_words": 0, "batch_tokens": 0, "accumulate": 1, "device": "cpu"}
+
+
+class EndError(Exception):
+    """Ends a run between two turns."""
+
+
+class Counted(EncodedSentences):
+    """Counts the tokens of the batches that it makes."""
+
+    tokens = 0
+
+    def batch(self, index: np.ndarray) -> Batch:
+        type(self).tokens += sum(len(self.sentences[i]) for i in index)
+        return super().batch(index)
+
+
+class Run:
+    """The package's own training loop in a thread, which goes on for a turn at a time."""
+
+    def __init__(self, train: Corpus, dev: Corpus, recipe: Recipe) -> None:
+        self.recipe = recipe.model_copy(update={"epochs": 10_000, "patience": 10_000})
+        self.prepared = prepare(train, dev, self.recipe)
+        self._counted: Any = type("Counted", (Counted,), {})
+        self._given, self._done = threading.Semaphore(0), threading.Semaphore(0)
+        self._left = 0
+        self._stopped = False
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._train, daemon=True)
+        self._thread.start()
+        self._done.acquire()
+
+    def _train(self) -> None:
+        data = replace(self.prepared, train=self._counted(**vars(self.prepared.train)))
+        model = build_model(data, self.recipe).model
+        try:
+            self._step(0, 0)
+            fit(model, data, self.recipe, on_step=self._step)
+        except EndError:
+            pass
+        except BaseException as error:  # told in the next turn
+            self._failure = error
+        self._done.release()
+
+    def _step(self, done: int, total: int) -> None:
+        if self._left == 0:
+            self._done.release()
+            self._given.acquire()
+            if self._stopped:
+                raise EndError
+        self._left -= 1
+
+    def turn(self) -> tuple[int, float]:
+        """Some steps: their tokens, and their seconds."""
+        tokens, start = self._counted.tokens, perf_counter()
+        self._left = STEPS
+        self._given.release()
+        self._done.acquire()
+        if self._failure is not None:
+            raise self._failure
+        return self._counted.tokens - tokens, perf_counter() - start
+
+    def close(self) -> None:
+        """End the thread."""
+        self._stopped = True
+        self._given.release()
+        self._thread.join()
+
+
+def flair_turns(python: Path, prepared: Prepared, train: Corpus, folder: Path) -> Iterator[tuple[int, float]]:
+    """Flair's tagger over the same sentences and vectors, in its own interpreter."""
+    assert prepared.vectors is not None
+    assert train.report.scheme is not None
+    rows, vectors = prepared.vectors
+    sentences = [
+        (s.tokens, tags_to_spans(s.tags or (), train.report.scheme)) for s in train.sentences if s.tokens
+    ]
+    content = {
+        "words": [prepared.vocabulary.words[row] for row in rows.tolist()],
+        "vectors": vectors.float().tolist(),
+        "sentences": [(tokens, [tuple(span) for span in spans]) for tokens, spans in sentences],
+        "labels": sorted({span.label for _, spans in sentences for span in spans}),
+        "hidden": SIZES["hidden"],
+        "batch": SIZES["batch_size"],
+        "threads": torch.get_num_threads(),
+    }
+    (folder / "flair.json").write_text(json.dumps(content), encoding="utf-8")
+    command = [python, Path(__file__).with_name("flair_turns.py"), folder / "flair.json", str(STEPS)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        print(process.stdout.readline().strip(), flush=True)
+        try:
+            while True:
+                process.stdin.write("\n")
+                process.stdin.flush()
+                tokens, seconds = process.stdout.readline().split()
+                yield int(tokens), float(seconds)
+        finally:
+            process.terminate()
+
+
+def in_turns(contestants: dict[str, Turn], rounds: int) -> dict[str, list[float]]:
+    """Quartiles of the tokens a second of each, one turn after the other, after two turns to warm up."""
+    rates: dict[str, list[float]] = {name: [] for name in contestants}
+    for number in range(rounds + 2):
+        for name, turn in contestants.items():
+            tokens, seconds = turn()
+            if number >= 2:
+                rates[name].append(tokens / seconds)
+    return {name: [round(q) for q in statistics.quantiles(found, n=4)] for name, found in rates.items()}
+
+
+def speeds(train: Corpus, dev: Corpus, flair: Path | None, rounds: int) -> Iterator[dict[str, Any]]:
+    """Tokens a second of all contestants, in one run."""
+    recipe = Recipe(**SIZES, head="crf", constrain="never")
+    words = recipe.model_copy(update={"freeze_vectors": True, "char_filters": 0})
+    runs = {
+        "chaincrf, CRF": Run(train, dev, recipe),
+        "chaincrf, softmax": Run(train, dev, recipe.model_copy(update={"head": "softmax"})),
+        "chaincrf, frozen words alone": Run(train, dev, words),
+    }
+    first, frozen = runs["chaincrf, CRF"].prepared, runs["chaincrf, frozen words alone"].prepared
+    contestants: dict[str, Turn] = {name: run.turn for name, run in runs.items()}
+    usual = usual_turns(first, recipe, STEPS)
+    contestants["the same, written the usual way"] = lambda: next(usual)
+    with tempfile.TemporaryDirectory() as folder:
+        other = flair_turns(flair, frozen, train, Path(folder)) if flair else None
+        if other is not None:
+            contestants["Flair, frozen words alone"] = lambda: next(other)
+        found = in_turns(contestants, rounds)
+        if other is not None:
+            other.close()
+    for run in runs.values():
+        run.close()
+    median = {name: quartiles[1] for name, quartiles in found.items()}
+    ours, softmax, alone, theirs, *rest = median.values()
+    ratios = {
+        "chaincrf / the usual way": round(ours / theirs, 2),
+        "CRF step / softmax step, time": round(softmax / ours, 3),
+    }
+    if rest:
+        ratios["chaincrf / Flair"] = round(alone / rest[0], 2)
+    yield {
+        "corpus": train.report.path.name,
+        "tokens": train.report.tokens,
+        "turns": rounds,
+        "steps in a turn": STEPS,
+        "sizes": SIZES,
+        "tokens a second (quartiles)": found,
+    } | ratios
+
+
+def command_seconds(command: Sequence[str | Path]) -> tuple[dict[str, Any], float]:
+    """What a ``chaincrf train --json`` says, and the most memory that it held, GB."""
+    source = str(Path(__file__).parent.parent / "src")
+    paths = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(
+            [sys.executable, *map(str, command)], stdout=output, env=os.environ | {"PYTHONPATH": paths}
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            raise subprocess.CalledProcessError(status, process.args)
+        output.seek(0)
+        text = output.read()
+    return json.loads(text[text.index("{") :]), usage.ru_maxrss / 1e6  # Linux counts kilobytes
+
+
+def memory(train: Corpus, tokens: int = 200_000, words: int = 400_000) -> Iterator[dict[str, Any]]:
+    """The most memory that ``chaincrf train`` holds, with as many tokens and vectors."""
+    generator = np.random.default_rng(0)
+    names = dict.fromkeys(token.lower() for s in train.sentences for token in s.tokens)
+    names |= dict.fromkeys(f"word-{i}" for i in range(words - len(names)))
+    vectors = torch.from_numpy(generator.normal(size=(words, 100)).astype(np.float16))
+    with tempfile.TemporaryDirectory() as folder:
+        table, file = Path(folder) / "v.safetensors", Path(folder) / "train.tsv"
+        save_vectors(WordVectors(tuple(names)[:words], vectors), table)
+        written = 0
+        with file.open("w", encoding="utf-8") as lines:
+            while written < tokens:
+                for sentence in random.Random(0).sample(train.sentences, len(train.sentences)):
+                    for token, tag in zip(sentence.tokens, sentence.tags or (), strict=True):
+                        lines.write(f"{token}\t{tag}\n")
+                    lines.write("\n")
+                    written += len(sentence)
+                    if written >= tokens:
+                        break
+        options = ["--vectors", table, "--epochs", "1", "--device", "cpu", "--json", "--out", f"{folder}/m"]
+        result, peak = command_seconds(["-m", "chaincrf", "train", "--train", file, *options])
+    yield {
+        "tokens": written,
+        "vectors": words,
+        "peak memory, GB": round(peak, 2),
+        "train seconds": round(result["train_seconds"], 1),
+    }
+
+
+def processes(train: Path, dev: Path, rounds: int) -> Iterator[dict[str, Any]]:
+    """Seconds of an epoch of ``chaincrf train``: one process of one thread, two of one thread each."""
+    torchrun = ["torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d"]
+    torchrun += ["--rdzv-endpoint=localhost:0", "-m"]
+    seconds: dict[str, list[float]] = {"one process": [], "two processes": []}
+    with tempfile.TemporaryDirectory() as folder:
+        options = ["--train", train, "--dev", dev, "--threads", "1", "--epochs", "3", "--json"]
+        options += [f"--{name.replace('_', '-')}={value}" for name, value in SIZES.items()]
+        for number in range(rounds):
+            for name, launcher in zip(seconds, ([], torchrun), strict=True):
+                out = Path(folder) / f"{name} {number}"
+                command_seconds(["-m", *launcher, "chaincrf", "train", *options, "--out", out])
+                lines = (Path(folder) / f"{out.name}.run" / "metrics.jsonl").read_text().splitlines()
+                seconds[name] += [json.loads(line)["train_seconds"] for line in lines[1:]]  # warm
+    one, two = (statistics.median(found) for found in seconds.values())
+    yield {"seconds of an epoch": {name: [round(s, 1) for s in found] for name, found in seconds.items()}} | {
+        "one process / two processes": round(one / two, 2)
+    }
+
+
+def train(data: Path | None, *, flair: Path | None = None, rounds: int = 15) -> Iterator[dict[str, Any]]:
+    """Training tokens a second against the usual way and Flair (--flair PYTHON), memory, two processes."""
+    if data is None:
+        splits = get_corpus("ncbi-disease").splits
+        files = splits["train"], splits["dev"]
+    else:
+        folder = data / "ncbi-disease" if (data / "ncbi-disease").is_dir() else data
+        files = folder / "train.tsv", folder / "devel.tsv"
+    train_data, dev = map(read_corpus, files)
+    small = replace(dev, sentences=dev.sentences[:32])
+    yield from speeds(train_data, small, flair, rounds)
+    yield from memory(train_data)
+    yield from processes(*files, rounds=max(1, rounds // 5))

@@ -1,0 +1,89 @@
+"""Sizes of blocks by the number of tags, what became of a sequence, and powers of two."""
+
+from math import isqrt
+
+import triton
+import triton.language as tl
+
+__all__ = [
+    "BAD",
+    "DROPPED",
+    "FIELDS",
+    "FIRST",
+    "GOLD",
+    "IMPOSSIBLE",
+    "IN_REGISTERS",
+    "LAST",
+    "LENGTH",
+    "MOST_TAGS",
+    "NOT_A_NUMBER",
+    "REDO",
+    "TOPS",
+    "UNKNOWN",
+    "UNKNOWN_TAGS",
+    "WRONG",
+    "block_of_columns",
+    "chunk_of",
+    "exponent_of",
+    "power_of",
+    "tokens_of",
+    "warps_of",
+    "width_of",
+]
+
+TOPS, DROPPED, GOLD, LENGTH, BAD, UNKNOWN, WRONG, FIRST, LAST = (tl.constexpr(n) for n in range(9))
+"""Fields of the facts about a block of tokens: the sum of what their emissions were divided by, in logs; the
+highest log left out; their gold score; how many count, are no number, are unknown, have no tag that exists;
+the first and the last that counts."""
+FIELDS = tl.constexpr(9)
+
+REDO, NOT_A_NUMBER, IMPOSSIBLE, UNKNOWN_TAGS = (tl.constexpr(2**n) for n in range(4))
+"""What became of a sequence, in bits; 0: it is done."""
+
+IN_REGISTERS = 64
+"""Up to how many tags a program holds all moves, and the recursion, in registers."""
+LONG = 2048
+"""From how many tokens on a sequence may be cut into chunks."""
+MOST_TAGS = 1024
+"""Up to how many tags the kernels serve."""
+
+
+def width_of(K: int) -> int:
+    """The numbers in a row of tags: a power of two, at least 16."""
+    return max(16, triton.next_power_of_2(K))
+
+
+def tokens_of(K: int) -> int:
+    """How many tokens are exponentiated together."""
+    return max(4, min(64, 4096 // width_of(K)))
+
+
+def block_of_columns(K: int) -> int:
+    """How many next tags are computed together where the moves are read again at each token."""
+    return min(width_of(K), max(16, 4096 // width_of(K)))
+
+
+def chunk_of(B: int, T: int, K: int) -> int:
+    """How many tokens of a sequence a program computes: T, or about its root where few sequences are long.
+
+    Chunks cost K rows in place of one, so they pay while the device is far from full without them.
+    """
+    few = K <= IN_REGISTERS and B * width_of(K) <= 512
+    return triton.next_power_of_2(isqrt(T)) if few and T >= LONG else T
+
+
+def warps_of(K: int) -> int:
+    """Threads of a program, by 32: its moves take 64 registers of each at most."""
+    return 1 if K <= 32 else 4 if K <= 256 else 8
+
+
+@triton.jit
+def exponent_of(x):
+    """The exponent of a positive double: x is in [2^e, 2^(e+1))."""
+    return ((x.to(tl.int64, bitcast=True) >> 52) & 2047) - 1023
+
+
+@triton.jit
+def power_of(e):
+    """2^-e as a double."""
+    return ((1023 - e) << 52).to(tl.float64, bitcast=True)

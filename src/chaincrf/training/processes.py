@@ -1,0 +1,124 @@
+"""The processes that train one model together: which device each has, and what they tell each other.
+
+``torchrun`` (and ``fabric run``, which calls it) starts the processes and says in the environment how many
+there are. All of them read the same data, make the same plan of batches, and take their share of every batch;
+the sum of their gradients is the gradient of the whole batch.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ..errors import ConfigError
+from .recipe import Recipe
+
+__all__ = ["Processes", "launch", "leave"]
+
+
+# No buffer ever changes; PyTorch 2.13 gave the argument another name.
+_NEW = "forward_sync_buffers" in inspect.signature(DistributedDataParallel.__init__).parameters
+_BUFFERS = {"forward_sync_buffers" if _NEW else "broadcast_buffers": False}
+
+
+def leave() -> None:
+    """Part from the other processes, at the end."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+def launch(recipe: Recipe) -> Fabric:
+    """The devices of the recipe, in all processes.
+
+    Raises:
+        ConfigError: if the device is not there, or cannot compute in the recipe's precision.
+    """
+    if recipe.precision == "16-mixed" and recipe.device == "auto" and not torch.accelerator.is_available():
+        raise ConfigError("precision: 16-mixed needs a GPU; on the CPU take bf16-mixed or 32-true")
+    world, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    strategy = "auto" if world == 1 else DDPStrategy(**_BUFFERS)
+    nodes = {"devices": local, "num_nodes": world // local} if world > 1 else {"devices": 1}
+    try:
+        fabric = Fabric(accelerator=recipe.device, strategy=strategy, precision=recipe.precision, **nodes)
+    except (RuntimeError, ValueError, MisconfigurationException) as error:
+        problem = f"device: expected one that this machine has, got {recipe.device!r}: {error}"
+        raise ConfigError(problem) from None
+    fabric.launch()
+    if recipe.precision == "bf16-mixed" and fabric.device.type == "cpu":
+        _check_half(fabric, recipe.hidden)
+    return fabric
+
+
+def _check_half(fabric: Fabric, hidden: int) -> None:
+    """Not every processor computes an LSTM in 16 bits, and there is no asking but by trying."""
+    try:
+        with fabric.autocast():
+            nn.LSTM(hidden, hidden, bias=True)(torch.zeros(2, 1, hidden))[0].sum().backward()
+    except RuntimeError as error:
+        reason = str(error).partition(".")[0]
+        problem = f"precision: this processor computes no LSTM in bf16-mixed ({reason}); take 32-true"
+        raise ConfigError(problem) from None
+
+
+class Processes:
+    """What the processes of a run share and exchange; all call a method but :meth:`share` at once.
+
+    Args:
+        fabric: launched.
+    """
+
+    def __init__(self, fabric: Fabric) -> None:
+        self._fabric = fabric
+        self.number, self.count = fabric.global_rank, fabric.world_size
+
+    def seed(self, seed: int) -> None:
+        """Seed PyTorch, differently in every process, so that dropout differs."""
+        torch.manual_seed(seed + (self.number << 32))
+
+    def leave_out(self, model: nn.Module, names: Sequence[str]) -> None:
+        """Before the model is set up: the gradients of these parameters are not summed for us."""
+        if self.count > 1:
+            DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, list(names))
+
+    def share(self, index: Int[np.ndarray, " B"]) -> Int[np.ndarray, " S"]:
+        """This process's sentences of a batch; none, where there are fewer sentences than processes."""
+        return index[self.number :: self.count]
+
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean over the processes, in place."""
+        return self._fabric.all_reduce(value, reduce_op="mean") if self.count > 1 else value  # type: ignore[return-value]
+
+    def total(self, counts: Sequence[int]) -> list[int]:
+        """The sums over the processes."""
+        if self.count == 1:
+            return list(counts)
+        numbers = torch.tensor(counts, dtype=torch.int64, device=self._fabric.device)
+        return self._fabric.all_reduce(numbers, reduce_op="sum").tolist()  # type: ignore[union-attr]
+
+    def any(self, flag: bool) -> bool:
+        """Whether it holds in some process."""
+        return self.total([int(flag)])[0] > 0
+
+    def agree(self, values: Sequence[int]) -> bool:
+        """Whether all processes have the same numbers."""
+        rows = self.gather(torch.tensor(values, device=self._fabric.device))
+        return bool((rows == rows[0]).all())
+
+    def gather(self, value: Tensor) -> Tensor:
+        """The tensors of all processes, stacked, in the processor's memory."""
+        if self.count == 1:
+            return value[None]
+        value = value.to(self._fabric.device)
+        parts = [torch.empty_like(value) for _ in range(self.count)]
+        distributed.all_gather(parts, value)
+        return torch.stack(parts).cpu()

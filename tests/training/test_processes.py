@@ -1,0 +1,106 @@
+"""Two processes, started by torchrun as users do, train what one does."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from chaincrf.errors import ConfigError
+from chaincrf.training import Recipe, RunFolder
+from chaincrf.training.processes import Processes, launch
+from corpora import toy_file
+
+SCRIPT = """
+import sys
+from chaincrf.cli.main import main
+from chaincrf.training import updates
+updates.MIN_ROWS = int(sys.argv.pop(1))
+main()
+"""
+OPTIONS = (
+    *("--vectors", "none", "--word-dim", 12, "--hidden", 16, "--char-filters", 8, "--device", "cpu"),
+    *("--optimizer", "sgd", "--learning-rate", 0.1, "--weight-decay", 0.001, "--ema", 0.9, "--epochs", 4),
+    *("--batch-size", 3, "--accumulate", 1, "--dropout", 0, "--word-dropout", 0, "--patience", 9),
+)
+
+
+def start(folder, out, *more, processes=2, rows=0):
+    (folder / "run.py").write_text(SCRIPT)
+    toy = toy_file(folder / "toy.tsv", 10)
+    torchrun = (sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}")
+    torchrun += ("--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0")
+    command = (*torchrun, "run.py", rows, "train", "--train", toy, "--dev", toy, *OPTIONS, "--out", out)
+    return subprocess.Popen(
+        [str(part) for part in (*command, *more)],
+        cwd=folder,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(folder, out, *more, **options):
+    process = start(folder, out, *more, **options)
+    err = process.communicate(timeout=200)[1]
+    assert process.returncode == 0, err
+    return err
+
+
+def metrics(model):
+    lines = (RunFolder(model).path / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) | {"train_seconds": 0} for line in lines]
+
+
+@pytest.mark.slow
+def test_two_processes_are_one(tmp_path):
+    """Batches of 3 sentences, so unequal shares, and a last one of 2; by rows and dense."""
+    run(tmp_path, tmp_path / "one", processes=1)
+    for name, rows in (("two", 0), ("dense", 10**9)):
+        err = run(tmp_path, tmp_path / name, rows=rows)
+        assert err.count("epoch   1") == 1, err
+        for ours, theirs in zip(metrics(tmp_path / name), metrics(tmp_path / "one"), strict=True):
+            assert ours == pytest.approx(theirs, rel=1e-4)
+        weights, expected = (load_file(tmp_path / m / "model.safetensors") for m in (name, "one"))
+        for key, value in expected.items():
+            torch.testing.assert_close(weights[key], value, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_two_processes_that_are_killed_go_on(tmp_path):
+    dropout = ("--dropout", 0.3, "--checkpoint-minutes", 0)
+    run(tmp_path, tmp_path / "whole", *dropout)
+    process = start(tmp_path, tmp_path / "m", *dropout)
+    checkpoint = RunFolder(tmp_path / "m").checkpoint
+    while process.poll() is None and not checkpoint.exists():
+        time.sleep(0.01)
+    process.terminate()  # torchrun ends its processes, which do not notice
+    err = process.communicate()[1]
+    assert checkpoint.exists(), err
+    err = run(tmp_path, tmp_path / "m", *dropout, "--resume")
+    assert "going on from" in err
+    assert metrics(tmp_path / "m") == metrics(tmp_path / "whole")
+    ours, whole = (load_file(tmp_path / m / "model.safetensors") for m in ("m", "whole"))
+    assert all(torch.equal(value, whole[name]) for name, value in ours.items())
+
+
+def test_a_share_of_a_batch():
+    processes = Processes(launch(Recipe(device="cpu")))
+    assert processes.share(np.arange(3)).tolist() == [0, 1, 2]
+    processes.number, processes.count = 1, 2
+    assert processes.share(np.arange(3)).tolist() == [1]
+    assert processes.share(np.arange(1)).tolist() == []
+
+
+def test_bf16_on_a_processor_that_cannot(monkeypatch):
+    monkeypatch.setattr(nn, "LSTM", Mock(side_effect=RuntimeError("no primitive. Long story")))
+    with pytest.raises(ConfigError, match=r"no LSTM in bf16-mixed \(no primitive\); take 32-true"):
+        launch(Recipe(device="cpu", precision="bf16-mixed"))
