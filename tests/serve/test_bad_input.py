@@ -79,6 +79,8 @@ def test_broken_json(client, body, status, field):
         ({"text": "a", "threshold": "0.5"}, "body.threshold"),
         ({"text": "a", "threshold": 0.5, "probabilities": False}, "body.threshold"),
         ({"text": "a", "threshold": 0.5, "model": "pos"}, "body.threshold"),
+        ({"text": "a", "threshold": "precision>=0.9"}, "body.threshold"),  # which it was not calibrated for
+        ({"text": "a", "threshold": "precision>=0.9\n"}, "body.threshold"),
         ({"text": "a", "probabilities": "yes"}, "body.probabilities"),
         ({"text": "a", "k_best": -1}, "body.k_best"),
         ({"text": "a", "k_best": 21}, "body.k_best"),
@@ -97,7 +99,7 @@ def test_broken_json(client, body, status, field):
         ({"text": "a", "model": "\ud800"}, None),
         ({"\ud800": "a"}, None),
     ],
-    ids=range(32),
+    ids=range(34),
 )
 def test_what_does_not_fit_is_named(client, body, field):
     answer = client.post("/v1/tag", content=json.dumps(body), headers={"content-type": "application/json"})

@@ -20,8 +20,8 @@ pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
 pytestmark = pytest.mark.slow
 
-from chaincrf.serve.gate import read_tokens  # noqa: E402
-from chaincrf.serve.models import named_folders  # noqa: E402
+from chaincrf.serve.gate import read_tokens
+from chaincrf.serve.models import named_folders
 
 TEXT = {"text": "Bob Ray left Oslo."}
 
