@@ -34,7 +34,7 @@ def main() -> None:
             chromium = os.environ.get("CHROMIUM", "/usr/bin/chromium")
             arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
             browser = driver.chromium.launch(executable_path=chromium, args=arguments)
-            page = browser.new_page(viewport={"width": 1180, "height": 900}, reduced_motion="reduce")
+            page = browser.new_page(viewport={"width": 1260, "height": 900}, reduced_motion="reduce")
             page.goto(f"http://127.0.0.1:{PORT}/")
             page.locator("#trellis[aria-busy=false]").wait_for()
             page.locator("#trellis-section").screenshot(path=PICTURE)
