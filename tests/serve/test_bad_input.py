@@ -58,7 +58,7 @@ def test_broken_json(client, body, status, field):
         answer = client.post(path, content=body, headers={"content-type": "application/json"})
         assert answer.status_code in (status if isinstance(status, tuple) else (status,)), answer.text
         if field and path == "/v1/tag":
-            assert field in fields(answer)
+            assert any(found.startswith(field) for found in fields(answer)), answer.text
 
 
 @pytest.mark.parametrize(
