@@ -66,7 +66,7 @@ def _bind(config: ServeConfig) -> socket.socket:
 
 def _work(config: ServeConfig, folders: Mapping[str, Path], listening: socket.socket) -> None:
     """One process that serves."""
-    # oneDNN keeps what it makes for every shape of batch, and a server sees them all: memory would grow for long.
+    # oneDNN keeps what it makes for every shape of batch, and a server sees them all: memory would grow.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
     import torch
 
