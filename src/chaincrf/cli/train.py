@@ -12,7 +12,7 @@ from .config import FormatConfig, TrainConfig
 from .options import configured
 
 if TYPE_CHECKING:
-    from ..data import Corpus
+    from ..data import Corpus, ShardedCorpus
     from ..training import Checkpoints, RunFolder
 
 __all__ = ["train"]
@@ -40,18 +40,22 @@ def train(
     `chaincrf train --task pos --train en-train.conllu --dev en-dev.conllu --out pos-model`
 
     `chaincrf train --corpus ncbi-disease --head softmax --out softmax-model`
+
+    `chaincrf train --train shards --dev dev.tsv --out model` (see `chaincrf corpus convert`)
+
+    `torchrun --nproc-per-node=2 -m chaincrf train --train train.tsv --dev dev.tsv --out model`
     """
     from .. import training
     from ..training.processes import leave
     from .console import note, print_json, process_number, use_threads
-    from .files import read_splits
+    from .files import read_shards, read_splits
 
     use_threads(config.threads)
     folder = _run_folder(config.out, resume)
     checkpoints = training.Checkpoints(
         folder.checkpoint, minutes=config.checkpoint_minutes, resume=resume, say=note
     )
-    train_data, dev, test = read_splits(config)
+    train_data, dev, test = read_shards(config) or read_splits(config)
     run = training.run_record(config.recipe, train_data, dev)
     if resume and (ended := folder.result(run)) is not None:
         note(f"this run has ended: the model is in {config.out}/")
@@ -71,7 +75,7 @@ def _train(
     folder: RunFolder,
     checkpoints: Checkpoints,
     run: dict[str, Any],
-    data: tuple[Corpus, Corpus, Corpus | None],
+    data: tuple[Corpus | ShardedCorpus, Corpus, Corpus | None],
     *,
     json: bool,
 ) -> None:

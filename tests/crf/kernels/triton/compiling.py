@@ -1,6 +1,6 @@
 """Every kernel, compiled for a device that is not there: the interpreter lets pass what the compiler may not.
 
-    python compiling.py      (in a process without TRITON_INTERPRET)
+    python compiling.py [--quick]      (in a process without TRITON_INTERPRET)
 
 prints a line for each: its name, the capability, the bytes of shared memory, the constants.
 """
@@ -42,10 +42,10 @@ def variants(**options: tuple[Any, ...]) -> Iterator[dict[str, Any]]:
         yield dict(zip(options, values, strict=True))
 
 
-def cases() -> Iterator[tuple[Any, dict[str, Any], int, dict[str, str]]]:
+def cases(tags: tuple[int, ...]) -> Iterator[tuple[Any, dict[str, Any], int, dict[str, str]]]:
     """Kernel, constants, warps, and types that are not the usual ones."""
     both = (False, True)
-    for K in (9, 64, 256):
+    for K in tags:
         width, warps = {"WIDTH": tiles.width_of(K)}, tiles.warps_of(K)
         for v in variants(MASKED=both, GOLDEN=both, SHARED=both):
             observe = v["GOLDEN"] and v["SHARED"]
@@ -86,18 +86,23 @@ def compiled(kernel: Any, constants: dict[str, Any], warps: int, types: dict[str
     return compile(source, target=GPUTarget("cuda", capability, 32), options=launch.options(warps))
 
 
-def main(some: list[str]) -> None:
-    for kernel, constants, warps, types in cases():
-        name = kernel.fn.__name__
-        if some and name not in some:
-            continue
-        for capability, dtype in ((80, "fp64"), (90, "fp32")):
-            built = compiled(kernel, constants, warps, types, capability, dtype)
+def main(quick: bool) -> None:
+    """All variants for both capabilities; or quickly the simplest and the fullest of each kernel, 9 tags."""
+    every: dict[str, list[Any]] = {}
+    for case in cases((9,) if quick else (9, 64, 256)):
+        every.setdefault(case[0].fn.__name__, []).append(case)
+    for name, found in every.items():
+        if quick:
+            chosen = [(found[0], 80, "fp64"), (found[-1], 90, "fp32")]
+        else:
+            chosen = [(case, *target) for case in found for target in ((80, "fp64"), (90, "fp32"))]
+        for case, capability, dtype in chosen:
+            built = compiled(*case, capability, dtype)
             assert ".visible .entry" in built.asm["ptx"]
             assert len(built.asm["cubin"]) > 0
-            sys.stdout.write(f"{name} {capability} {built.metadata.shared} {constants}\n")
+            sys.stdout.write(f"{name} {capability} {built.metadata.shared} {case[1]}\n")
             sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main("--quick" in sys.argv)
