@@ -15,6 +15,7 @@ import crf as layers
 import features as sparse
 import gpu as devices
 import rows as tables_by_rows
+import serve as serving
 import train as training
 
 __all__ = ["BENCHMARKS", "benchmark"]
@@ -38,6 +39,7 @@ benchmark(accuracies.tune)
 benchmark(tables_by_rows.rows)
 benchmark(sparse.features)
 benchmark(devices.gpu)
+benchmark(serving.serve)
 
 
 def milliseconds(contestants: dict[str, Callable[[], object]], rounds: int = 15) -> dict[str, float]:

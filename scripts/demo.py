@@ -41,6 +41,9 @@ def main() -> None:
     print("  . .venv/bin/activate")
     print("  chaincrf compare --train TRAIN --dev DEV --test TEST --seeds 5 --out report")
     print(f"  chaincrf tag {report}/model YOUR_TEXT.txt --json")
+    print("To see what the CRF does, install the server and open http://localhost:8000/ in a browser:")
+    print("  pip install -e '.[serve]'")
+    print(f"  chaincrf serve disease={report}/model pos={pos}")
 
 
 if __name__ == "__main__":
