@@ -9,8 +9,8 @@ from corpora import SMALL, toy
 def tagger(tmp_path_factory):
     """A tagger that knows the toy corpus."""
     torch.set_num_threads(1)
-    corpus = toy(tmp_path_factory.mktemp("toy"))
-    return train(corpus, corpus, SMALL)[0]
+    corpus = toy(tmp_path_factory.mktemp("toy"), copies=8)
+    return train(corpus, corpus, SMALL.model_copy(update={"epochs": 20}))[0]
 
 
 @pytest.fixture(scope="session")

@@ -45,10 +45,10 @@ def test_predictions_written_back(dataset, tagger):
         wanted = tagger.tag(tokens)
         assert [feature.int2str(tag) for tag in row["predicted_tags"]] == list(wanted.tags)
         assert [span["label"] for span in row["predicted_spans"]] == [span.label for span in wanted.spans]
-    texts = datasets.Dataset.from_dict({"text": ["Ann saw Rome.", ""]})
+    texts = datasets.Dataset.from_dict({"text": ["Ann saw Bob Ray in Rome.", ""]})
     row, empty = tag_dataset(tagger, texts, tokens="text", prefix="")
-    assert row["tokens"] == ["Ann", "saw", "Rome", "."]
-    assert [span["text"] for span in row["spans"]] == ["Ann", "Rome"]
+    assert row["tokens"] == ["Ann", "saw", "Bob", "Ray", "in", "Rome", "."]
+    assert [span["text"] for span in row["spans"]] == ["Ann", "Bob Ray", "Rome"]
     assert empty["tags"] == []
 
 

@@ -32,9 +32,8 @@ def test_entities_with_probabilities(nlp, tagger):
     assert [entity._.probability for entity in docs[0].ents] == pytest.approx(found, abs=1e-5)
     assert all(0.5 < p <= 1 for p in found)
     alone = nlp(TEXTS[3])
-    assert [e._.probability for e in alone.ents] == pytest.approx(
-        [e._.probability for e in docs[3].ents], abs=1e-5
-    )
+    together = [entity._.probability for entity in docs[3].ents]
+    assert [entity._.probability for entity in alone.ents] == pytest.approx(together, abs=1e-5)
 
 
 def test_threshold(model):

@@ -8,7 +8,7 @@ polars = pytest.importorskip("polars")
 pyarrow = pytest.importorskip("pyarrow")
 
 pytestmark = pytest.mark.slow
-COLUMNS = {"id": ["a", "b", "c"], "text": ["Ann saw Rome.", None, "It rained."]}
+COLUMNS = {"id": ["a", "b", "c"], "text": ["Ann saw Bob Ray in Rome.", None, "It rained."]}
 MAKE = {"pandas": pandas.DataFrame, "polars": polars.DataFrame, "pyarrow": pyarrow.table}
 
 
@@ -26,10 +26,8 @@ def test_in_and_out(tagger, kind):
     tagged = tag_table(tagger, table, "text")
     assert type(tagged) is type(table)
     first, missing, none = (row["spans"] for row in rows(tagged))
-    assert [(s["start"], s["end"], s["label"], s["text"]) for s in first] == [
-        (0, 3, "PER", "Ann"),
-        (8, 12, "LOC", "Rome"),
-    ]
+    found = [(span["start"], span["end"], span["label"], span["text"]) for span in first]
+    assert found == [(0, 3, "PER", "Ann"), (8, 15, "PER", "Bob Ray"), (19, 23, "LOC", "Rome")]
     assert all(0 < span["probability"] <= 1 for span in first)
     assert missing is None
     assert none == []
@@ -37,8 +35,12 @@ def test_in_and_out(tagger, kind):
         assert tagged.index.tolist() == [7, 8, 9]
     found = span_table(tagger, table, "text", key="id")
     assert type(found) is type(table)
-    assert [(row["id"], row["text"]) for row in rows(found)] == [("a", "Ann"), ("a", "Rome")]
-    assert [row["row"] for row in rows(span_table(tagger, table, "text"))] == [0, 0]
+    assert [(row["id"], row["text"]) for row in rows(found)] == [
+        ("a", "Ann"),
+        ("a", "Bob Ray"),
+        ("a", "Rome"),
+    ]
+    assert [row["row"] for row in rows(span_table(tagger, table, "text"))] == [0, 0, 0]
     assert rows(span_table(tagger, table, "text", threshold=1.0)) == []
 
 

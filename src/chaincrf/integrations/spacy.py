@@ -9,6 +9,7 @@ The component takes spaCy's tokens as they are, sentence by sentence where the p
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ __all__ = ["TaggerComponent", "corpus_from_docbin", "make_component", "sentences
 
 
 class TaggerComponent:
-    """Sets ``doc.ents``, and ``span._.probability`` of each: of exactly this span, its label and both borders.
+    """Sets ``doc.ents``, and ``span._.probability`` of each: of this span, its label and both borders.
 
     Args:
         model: a model folder; None: it is read by ``from_disk``.
@@ -115,13 +116,18 @@ def _set_entities(doc: Doc, found: list[Any]) -> Doc:
     return doc
 
 
-@Language.factory("chaincrf", assigns=["doc.ents", "token.ent_iob", "token.ent_type"])
 def make_component(
     nlp: Any, name: str, model: str | None = None, threshold: float | None = None, batch_tokens: int = 4096
 ) -> Any:
     """Make the component of this configuration; spaCy calls it."""
     del nlp, name
     return TaggerComponent(model, threshold=threshold, batch_tokens=batch_tokens)
+
+
+# spaCy reads the names of the arguments, which a wrapper (such as one that checks types) would hide.
+Language.factory(
+    "chaincrf", assigns=["doc.ents", "token.ent_iob", "token.ent_type"], func=inspect.unwrap(make_component)
+)
 
 
 def sentences_from_doc(doc: Doc, scheme: str = "BIO") -> list[Sentence]:
