@@ -59,7 +59,7 @@ def cases(tags: tuple[int, ...]) -> Iterator[tuple[Any, dict[str, Any], int, dic
                 yield scan.boundaries, v | width, warps, {"exponents": "*i64"}
         columns = {"COLUMNS": tiles.block_of_columns(K)}
         for v in variants(MASKED=both, GOLDEN=both, GRADIENT=both, SHARED=both):
-            yield log_space.log_space, v | width | columns, 4 if K <= tiles.IN_REGISTERS else 8, {}
+            yield log_space.log_space, v | width | columns, 4 if K <= 32 else 8, {}
         small = K <= tiles.IN_REGISTERS
         for v in variants(MASKED=both, SHARED=both):
             yield best_paths, v | width | columns | {"IN_REGISTERS": small}, warps, {}

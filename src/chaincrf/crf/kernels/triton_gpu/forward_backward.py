@@ -143,7 +143,7 @@ def _solve(chain: list[Tensor | None], value: Tensor, counts: Counts, gradient: 
         emissions, transitions, start, end, mask_, tags_, x.blocks, x.status, x.before, products, value,
         counts.emissions, counts.transitions, T, rows, K, count, chunks,
         MASKED=masked, GRADIENT=gradient, COLUMNS=block_of_columns(K), **flags,
-        **options(4 if K <= IN_REGISTERS else 8),
+        **options(4 if K <= 32 else 8),
     )  # fmt: skip
     if gradient:
         collect[(B, triton.cdiv(K * K, 1024) if shared else 1)](
