@@ -48,7 +48,7 @@ def compare(
     on_run: Callable[[str, int, int, int], None] = lambda title, seed, done, total: None,
     on_step: Callable[[int, int], None] = lambda done, total: None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
-    on_failure: Callable[[NotFiniteError], object] = warnings.warn,
+    on_failure: Callable[[NotFiniteError], object] = lambda error: warnings.warn(str(error), stacklevel=2),
 ) -> tuple[Comparison, Tagger]:
     """Train all variants, paired by seed, and measure each on the test data.
 
