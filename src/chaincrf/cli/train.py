@@ -12,7 +12,7 @@ from .config import FormatConfig, TrainConfig
 from .options import configured
 
 if TYPE_CHECKING:
-    from lightning_fabric.loggers import Logger
+    from lightning_fabric.loggers.logger import Logger
 
     from ..data import Corpus, ShardedCorpus
     from ..training import Checkpoints, RunFolder

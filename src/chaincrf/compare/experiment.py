@@ -43,7 +43,7 @@ def compare(
     attribution: str | None = None,
     on_run: OnRun = lambda job, done, total: None,
     on_progress: Callable[[Job, int | Epoch, int], None] = lambda job, done, total: None,
-    on_failure: Callable[[NotFiniteError], object] = warnings.warn,
+    on_failure: Callable[[NotFiniteError], object] = lambda error: warnings.warn(str(error), stacklevel=2),
 ) -> tuple[Comparison, Tagger]:
     """Train all variants, paired by seed, and measure each on the test data.
 

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from lightning_fabric.wrappers import _FabricModule
+from torch import Tensor
 
 from ..data.batching import EncodedSentences
 from ..data.streaming import StreamedSentences
@@ -135,7 +136,8 @@ def _counts(
     if scheme is None:
         found = token_accuracy(gold, predicted)
         return found.correct, found.total, found.total
-    return tuple(evaluate_tags(gold, predicted, scheme).overall)
+    overall = evaluate_tags(gold, predicted, scheme).overall
+    return overall.correct, overall.predicted, overall.gold
 
 
 def _score(counts: Sequence[int]) -> float:
@@ -161,7 +163,7 @@ def _groups(plan: Iterable[_Index], size: int) -> Iterator[list[_Index]]:
 
 def _backward(
     fabric: Fabric,
-    model: nn.Module,
+    model: _FabricModule,
     processes: Processes,
     data: EncodedSentences | StreamedSentences,
     group: Sequence[_Index],
