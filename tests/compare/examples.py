@@ -8,6 +8,7 @@ from typing import Any, Literal
 from scipy import stats
 
 from chaincrf.compare.effects import DECLARED
+from chaincrf.compare.predictor import PREDICTORS
 from chaincrf.compare.results import (
     Calibration,
     Comparison,
@@ -124,7 +125,7 @@ def make_comparison(
         )
         if task == "ner" and "crf" in scores
         else None,
-        predictors={"ambiguous": 0.25, "mutual_information": 0.5},
+        predictors=dict.fromkeys(PREDICTORS, 0.5) | {"ambiguous": 0.25},
         command="chaincrf compare --corpus <x>",
         attribution="somebody & others, CC BY 4.0",
         recipe={

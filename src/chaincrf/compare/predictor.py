@@ -167,8 +167,8 @@ def reading(found: Mapping[str, float], scheme: str | None) -> str:
     there = "a CRF had something to add there" if much else "constraints gave nearly all there"
     lines += [
         "",
-        f"Of these the data look most like {near}: {there}. That is a resemblance,",
-        "no measurement; how such guesses fared is in docs/results/index.md. Without --predict the command",
-        "measures.",
+        f"Of these the data look most like {near}: {there}.",
+        "That is a resemblance, no measurement; how such guesses fared is in docs/results/index.md.",
+        "Without --predict the command measures.",
     ]
     return "\n".join(lines)
