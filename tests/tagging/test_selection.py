@@ -46,8 +46,8 @@ def test_ranking(tagger, by):
     ranked = select(tagger, TEXTS, by=by)
     values = [one.value for one in ranked]
     assert values == sorted(values, reverse=True)
-    assert sorted(one.index for one in ranked) == [0, 1, 2, 3]
-    assert all(TEXTS[one.index] == one.text for one in ranked)
+    assert sorted(one.number for one in ranked) == [0, 1, 2, 3]
+    assert all(TEXTS[one.number] == one.text for one in ranked)
     assert ranked[-1].text == ""
     assert ranked[-1].value == 0
     assert select(tagger, TEXTS, by=by, count=2) == ranked[:2]
@@ -56,7 +56,7 @@ def test_ranking(tagger, by):
 
 def test_sums_over_sentences_and_per_token(tagger):
     sentences = [["Bob", "left", "."], ["Ann", "saw", "Oslo"]]
-    parts = {one.index: one.value for one in select(tagger, sentences)}
+    parts = {one.number: one.value for one in select(tagger, sentences)}
     ((_, whole, _),) = select(tagger, ["Bob left. Ann saw Oslo"])
     assert whole == pytest.approx(sum(parts.values()), rel=1e-4)
     ((_, mean, _),) = select(tagger, ["Bob left. Ann saw Oslo"], per_token=True)

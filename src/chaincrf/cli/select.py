@@ -61,6 +61,6 @@ def select(
         note(f"{number} of {len(texts)} texts in {output}")
         return
     for one in chosen:
-        content = {"line": one.index + 1, by: one.value, "text": one.text}
+        content = {"line": one.number + 1, by: one.value, "text": one.text}
         plain = f"{one.value:.4f}\t{one.text}"
         print(plain if output_format == "text" else json.dumps(content, ensure_ascii=False))  # noqa: T201

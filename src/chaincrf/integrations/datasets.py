@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .._lazy import require
@@ -102,12 +102,12 @@ _SPAN = {
 }
 
 
-def _class_names(feature: Any) -> Sequence[str] | None:
+def _class_names(feature: Any) -> list[str] | None:
     inner = getattr(feature, "feature", feature)
     return getattr(inner, "names", None)
 
 
-def _tag(value: Any, names: Sequence[str] | None) -> str:
+def _tag(value: Any, names: list[str] | None) -> str:
     if isinstance(value, str):
         return value
     if names is None:

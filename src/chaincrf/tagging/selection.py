@@ -23,12 +23,12 @@ class Selected(NamedTuple):
     """A text with its place in the ranking.
 
     Attributes:
-        index: its number among the texts, from 0.
+        number: its place among the texts, from 0.
         value: the criterion, the higher the sooner to annotate.
         text: the text.
     """
 
-    index: int
+    number: int
     value: float
     text: Text
 
