@@ -104,7 +104,7 @@ def fit_temperature(bundle: Bundle, sentences: Sequence[Sentence]) -> float:
     chains = []
     for batch in emissions_of(bundle, [sentence.tokens for sentence in sentences], 4096):
         gold = torch.full(tuple(batch.mask.shape), -100)
-        for n, row in enumerate(batch.index):
+        for n, row in enumerate(batch.rows):
             if (tags := sentences[row].tags) is None:
                 raise DataError(f"sentence {row + 1}: expected gold tags, found none")
             gold[n, : len(tags)] = torch.tensor([bundle.vocabulary.tag(tag) for tag in tags])

@@ -78,7 +78,7 @@ def predict(
         with torch.inference_mode():
             best = chain.viterbi()[0]
             rows = best.tolist()
-        index = batch.index
+        index = batch.rows
         read = []
         for row, path in zip(index, rows, strict=True):
             path = path[: len(sentences[row])]  # noqa: PLW2901
@@ -133,7 +133,7 @@ def predict_k_best(
         with torch.inference_mode():
             paths, scores, counts = chain.k_best(k)
             p = (scores.double() - chain.log_partition().double().unsqueeze(1)).exp().clamp(max=1.0)
-        for n, row in enumerate(batch.index):
+        for n, row in enumerate(batch.rows):
             count, length = int(counts[n]), len(sentences[row])
             _check_path(-1 if not count else 0)
             results[row] = [
@@ -147,12 +147,12 @@ class Scored(NamedTuple):
     """A batch with its scores.
 
     Attributes:
-        index: the position of each sentence.
+        rows: the position of each sentence.
         mask: True where there is a token.
         emissions: a score for every tag at every token.
     """
 
-    index: list[int]
+    rows: list[int]
     mask: Bool[Tensor, "B T"]
     emissions: Float[Tensor, "B T K"]
 
@@ -179,7 +179,7 @@ def emissions_of(
     rows, table = (vectors or TypeVectors(bundle)).look_up(sentences)
     lengths = np.array([len(row) for row in rows], dtype=np.int64)
     for index in plan_batches(lengths, tokens=batch_tokens):
-        counts = torch.from_numpy(np.arange(lengths[index[0]]) < lengths[index, None])
+        counts = torch.from_numpy(np.arange(int(lengths[index[0]])) < lengths[index, None])
         types = np.zeros(tuple(counts.shape), dtype=np.int64)
         types[counts.numpy()] = np.concatenate([rows[i] for i in index])
         mask = counts.to(table.device)
@@ -195,7 +195,7 @@ def _chain(bundle: Bundle, batch: Scored, allowed: Allowed | None, temperature: 
         chain = bundle.model.head.chain(batch.emissions, batch.mask, constrained=True)
         if temperature != 1.0:
             chain = chain.scaled(1 / temperature)
-        masks = [None if allowed is None else allowed[row] for row in batch.index]
+        masks = [None if allowed is None else allowed[row] for row in batch.rows]
         if any(mask is not None for mask in masks):
             kept = np.ones(tuple(batch.emissions.shape), dtype=bool)
             for row, mask in zip(kept, masks, strict=True):
@@ -216,8 +216,9 @@ def _probabilities(
     with torch.inference_mode(False), torch.enable_grad():  # the gradient of log Z is the marginals
         emissions = chain.emissions.clone().requires_grad_()
         moves = (chain.transitions, chain.start_transitions, chain.end_transitions)
+        transitions, start, end = (move.detach().clone() for move in moves)
         mask = None if chain.mask is None else chain.mask.clone()
-        log_z = LinearChain(emissions, *(move.detach().clone() for move in moves), mask).log_partition()
+        log_z = LinearChain(emissions, transitions, start, end, mask).log_partition()
         (marginals,) = torch.autograd.grad(log_z.sum(), emissions)
     with torch.inference_mode():
         whole = chain.log_likelihood(best).exp().clamp(max=1.0)

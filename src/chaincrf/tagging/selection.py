@@ -70,11 +70,11 @@ def select(
     documents = [read_document(text, tagger.tokenizer, tagger.splitter) for text in listed]
     sentences = [tokens for document in documents for tokens in document.sentences()]
     values = [0.0] * len(sentences)
-    for batch, emissions in emissions_of(tagger.bundle, sentences, batch_tokens):
+    for batch in emissions_of(tagger.bundle, sentences, batch_tokens):
         with torch.inference_mode():
-            chain = tagger.bundle.model.head.chain(emissions, batch.mask, constrained=True)
+            chain = tagger.bundle.model.head.chain(batch.emissions, batch.mask, constrained=True)
             found = _criterion(chain, by).tolist()
-        for row, value in zip(batch.index.tolist(), found, strict=True):
+        for row, value in zip(batch.rows, found, strict=True):
             values[row] = value
     ranked, first = [], 0
     for index, (document, text) in enumerate(zip(documents, listed, strict=True)):

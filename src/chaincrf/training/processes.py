@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from jaxtyping import Int
 from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.strategies.ddp import DDPStrategy
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
