@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -115,8 +117,11 @@ def perform(job: Job) -> Row:
 
 
 def start() -> None:
-    """One thread a process: processes that wait for each other's threads lose more than they gain."""
+    """One thread a process: waiting for another costs more than it gains. None outlives its parent."""
     torch.set_num_threads(1)
+    parent = parent_process()
+    assert parent is not None
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 def perform_all(jobs: Iterable[Job], done: Sequence[Row], workers: int) -> Iterator[Row]:

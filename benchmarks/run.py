@@ -25,8 +25,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from registry import BENCHMARKS
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ["chaincrf", "torch", "numpy", "numba", "llvmlite", "lightning-fabric"]
+PACKAGES = ["chaincrf", "torch", "numpy", "numba", "llvmlite", "triton", "lightning-fabric"]
 PACKAGES += ["pytorch-crf", "TorchCRF", "torch-struct", "scipy", "sklearn-crfsuite"]
+PACKAGES += ["fastapi", "uvicorn"]
 
 
 def processor() -> str:

@@ -232,14 +232,36 @@ def memory(train: Corpus, tokens: int = 200_000, words: int = 400_000) -> Iterat
     }
 
 
+def processes(train: Path, dev: Path, rounds: int) -> Iterator[dict[str, Any]]:
+    """Seconds of an epoch of ``chaincrf train``: one process of one thread, two of one thread each."""
+    torchrun = ["torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d"]
+    torchrun += ["--rdzv-endpoint=localhost:0", "-m"]
+    seconds: dict[str, list[float]] = {"one process": [], "two processes": []}
+    with tempfile.TemporaryDirectory() as folder:
+        options = ["--train", train, "--dev", dev, "--threads", "1", "--epochs", "3", "--json"]
+        options += [f"--{name.replace('_', '-')}={value}" for name, value in SIZES.items()]
+        for number in range(rounds):
+            for name, launcher in zip(seconds, ([], torchrun), strict=True):
+                out = Path(folder) / f"{name} {number}"
+                command_seconds(["-m", *launcher, "chaincrf", "train", *options, "--out", out])
+                lines = (Path(folder) / f"{out.name}.run" / "metrics.jsonl").read_text().splitlines()
+                seconds[name] += [json.loads(line)["train_seconds"] for line in lines[1:]]  # warm
+    one, two = (statistics.median(found) for found in seconds.values())
+    yield {"seconds of an epoch": {name: [round(s, 1) for s in found] for name, found in seconds.items()}} | {
+        "one process / two processes": round(one / two, 2)
+    }
+
+
 def train(data: Path | None, *, flair: Path | None = None, rounds: int = 15) -> Iterator[dict[str, Any]]:
-    """Training tokens a second against the usual way and Flair (--flair PYTHON), and peak memory."""
+    """Training tokens a second against the usual way and Flair (--flair PYTHON), memory, two processes."""
     if data is None:
         splits = get_corpus("ncbi-disease").splits
-        train_data, dev = read_corpus(splits["train"]), read_corpus(splits["dev"])
+        files = splits["train"], splits["dev"]
     else:
         folder = data / "ncbi-disease" if (data / "ncbi-disease").is_dir() else data
-        train_data, dev = read_corpus(folder / "train.tsv"), read_corpus(folder / "devel.tsv")
+        files = folder / "train.tsv", folder / "devel.tsv"
+    train_data, dev = map(read_corpus, files)
     small = replace(dev, sentences=dev.sentences[:32])
     yield from speeds(train_data, small, flair, rounds)
     yield from memory(train_data)
+    yield from processes(*files, rounds=max(1, rounds // 5))

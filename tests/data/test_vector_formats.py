@@ -29,7 +29,7 @@ def as_binary(table, end=b"\n"):
 
 
 def equal(found, table):
-    words, vectors = found
+    words, vectors, _ = found
     return dict(zip(words, vectors.tolist(), strict=True)) == table
 
 
@@ -57,6 +57,15 @@ def test_binary(tmp_path_factory, table, end):
     assert len(read_binary(file, limit=1)[0]) == 1
 
 
+def test_a_row_without_a_word_is_left_out(tmp_path):
+    (tmp_path / "v.txt").write_text("the 1 2\n 3 4\n  5 6\nof 7 8\n")
+    words, _, nameless = read_text(tmp_path / "v.txt")
+    assert (words, nameless) == (("the", "of"), 2)
+    (tmp_path / "v.bin").write_bytes(as_binary({"": [1.0], "the": [2.0]}))
+    words, vectors, nameless = read_binary(tmp_path / "v.bin")
+    assert (words, vectors.tolist(), nameless) == (("the",), [[2.0]], 1)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -66,7 +75,7 @@ def test_binary(tmp_path_factory, table, end):
         (b"the 1 2\nof 1 x\n", "v.txt:2: .*'x'"),
         (b"the 1 2\nof 1 nan\n", "v.txt:2: expected numbers up to .*, found nan"),
         (b"the 1 2\nof 1 1e300\n", r"v.txt:2: expected numbers up to .*, found 1e\+300"),
-        (b"the 1 2\n 1 2\n", "v.txt:2: expected a word of 1 to 1,000 characters, found ''"),
+        (b"the 1 2\n" + b"x" * 1001 + b" 1 2\n", "v.txt:2: expected a word of 1 to 1,000 characters"),
         (b"the 1 2\n\xff 1 2\n", "v.txt:2:1: expected UTF-8"),
         (b"3 2\nthe 1 2\n", "v.txt: expected 3 words, as the header says, found 1"),
         (b"3 9999999\nthe 1 2\n", "v.txt:1: expected 1 to 50,000,000 words of 1 to 4,096 numbers"),

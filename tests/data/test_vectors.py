@@ -1,3 +1,5 @@
+import zipfile
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -79,3 +81,17 @@ def test_written_whole_or_not_at_all(tmp_path, monkeypatch):
         convert_vectors(source, target, dtype="float32", overwrite=True)
     assert target.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["v.safetensors", "v.txt"]
+
+
+def test_an_archive_is_to_be_unzipped(tmp_path):
+    with zipfile.ZipFile(tmp_path / "glove.zip", "w") as archive:
+        archive.writestr("glove.6B.100d.txt", "the 1 2")
+    with pytest.raises(DataError, match=r"a zip archive: unzip it, it holds glove.6B.100d.txt"):
+        load_vectors(tmp_path / "glove.zip")
+
+
+def test_the_folder_of_a_converted_table_is_made(tmp_path):
+    (tmp_path / "v.txt").write_text("the 1 2\n 3 4\n")
+    table = convert_vectors(tmp_path / "v.txt", tmp_path / "a" / "b" / "v.safetensors")
+    assert table.nameless == 1
+    assert load_vectors(tmp_path / "a" / "b" / "v.safetensors").words == ("the",)

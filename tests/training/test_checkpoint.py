@@ -130,6 +130,28 @@ def test_a_run_goes_on_only_as_what_it_was(tmp_path):
     assert len(result.epochs) == 2, "without resume it begins anew"
 
 
+def test_a_run_that_goes_on_elsewhere_says_so(tmp_path):
+    """A checkpoint of a GPU, and of two processes, on a CPU alone."""
+    path = tmp_path / "c"
+    recipe = SMALL.model_copy(update={"epochs": 3, "device": "auto"})
+    said = []
+    with pytest.raises(Killed):
+        train(tmp_path, recipe, checkpoints=Checkpoints(path), stop=7)
+    tree = read_tree(path)
+    tree["run"] |= {"device": "cuda", "processes": "2 processes"}
+    tree["state"]["random"] = {"cpu": torch.zeros(2, 9), "cuda": torch.zeros(2, 16)}
+    write_tree(tree, path)
+    recipe = recipe.model_copy(update={"device": "cpu"})
+    result, _ = train(tmp_path, recipe, checkpoints=Checkpoints(path, resume=True, say=said.append))
+    assert len(result.epochs) == 3
+    (message,) = said
+    assert (
+        "saved on cuda, now cpu; 2 processes, now 1 process: the run goes on, but not bit for bit" in message
+    )
+    train(tmp_path, recipe, checkpoints=Checkpoints(path, resume=True, say=said.append))
+    assert len(said) == 1, "the same place again"
+
+
 def test_a_checkpoint_is_json_and_tensors(tmp_path):
     train(tmp_path, checkpoints=Checkpoints(tmp_path / "c"))
     content = (tmp_path / "c").read_bytes()

@@ -24,6 +24,14 @@ def test_a_task_is_trained_by_its_recipe(monkeypatch):
     assert Recipe().hidden != 77
 
 
+def test_chunks_have_nothing_of_entities(monkeypatch):
+    monkeypatch.setitem(RECIPES, "ner", NamedRecipe(2, {"hidden": 77, "epochs": 3}))
+    monkeypatch.setitem(RECIPES, "chunk", NamedRecipe(2, {"epochs": 5}))
+    assert named_recipe("ner").hidden == 77
+    assert named_recipe("chunk").hidden == Recipe.model_fields["hidden"].default
+    assert named_recipe("chunk").epochs == 5
+
+
 def test_unknown_name():
     with pytest.raises(ConfigError, match="expected one of ner, pos, chunk, got 'srl'"):
         named_recipe("srl")

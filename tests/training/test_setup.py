@@ -4,7 +4,7 @@ from safetensors.torch import save_file
 
 from chaincrf.data import read_corpus
 from chaincrf.errors import ConfigError, DataError
-from chaincrf.training import Recipe, build_model, in_scheme, prepare
+from chaincrf.training import Recipe, build_model, in_scheme, prepare, setup
 from chaincrf.training.setup import _read_vectors
 from corpora import piece, toy
 
@@ -137,3 +137,16 @@ def test_numbers_that_half_precision_cannot_hold(tmp_path, number):
 def test_a_table_that_is_not_there_is_named_with_what_could_be():
     with pytest.raises(ConfigError, match="expected 'builtin', 'none' or a file, got 'bultin'"):
         _read_vectors(Recipe(vectors="bultin"))
+
+
+def test_more_tags_or_words_than_a_model_may_have(tmp_path, monkeypatch):
+    file = tmp_path / "many.tsv"
+    file.write_text("".join(f"word\ttag{number}\n\n" for number in range(5_001)))
+    corpus = read_corpus(file, task="pos")
+    recipe = Recipe(task="pos", vectors="none")
+    with pytest.raises(DataError, match=r"many.tsv: expected at most 5,000 tags in a model, found 5,001"):
+        prepare(corpus, corpus, recipe)
+    monkeypatch.setattr(setup, "MAX_WORDS", 5)
+    corpus = toy(tmp_path)
+    with pytest.raises(DataError, match=r"toy.tsv: expected at most 5 words in a model, found \d+"):
+        prepare(corpus, corpus, Recipe(vectors="none"))

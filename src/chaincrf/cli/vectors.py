@@ -41,7 +41,9 @@ def convert(
     For example: `chaincrf vectors convert cc.de.300.vec.gz german.safetensors --limit 500000`
     """
     from ..data.vectors import convert_vectors
-    from .console import stdout
+    from .console import note, stdout
 
     table = convert_vectors(source, target, limit=limit, dtype=dtype, overwrite=overwrite)
+    if table.nameless:
+        note(f"{source}: left out {table.nameless:,} rows without a word")
     stdout().print(f"{target}: {len(table.words):,} words, {table.vectors.shape[1]} numbers each, {dtype}")

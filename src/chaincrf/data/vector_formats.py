@@ -35,6 +35,7 @@ class _Table:
     def __init__(self, path: Path, dim: int, limit: int | None, dtype: type[np.floating]) -> None:
         self.path, self.dim = path, dim
         self.words: dict[str, None] = {}
+        self.nameless = 0
         self._limit = limit
         self._largest = float(np.finfo(dtype).max)
         self._dtype = dtype
@@ -46,7 +47,10 @@ class _Table:
 
     def add(self, word: str, row: np.ndarray, place: dict[str, int], name: str = "") -> None:
         """Append a row; ``place`` and ``name`` say for messages where it was."""
-        if not word or "\n" in word or len(word) > MAX_TOKEN:
+        if not word.strip(" "):  # the token was a blank, or nothing: nobody will look it up
+            self.nameless += 1
+            return
+        if "\n" in word or len(word) > MAX_TOKEN:
             problem = f"expected a word of 1 to {MAX_TOKEN:,} characters, found {word[:40]!r}"
             raise DataError(name + problem, path=self.path, **place)
         if not np.abs(row).max() <= self._largest:  # NaN is not
@@ -63,15 +67,15 @@ class _Table:
         self._blocks[-1][number] = row
         self.words[word] = None
 
-    def finish(self) -> tuple[tuple[str, ...], Float[np.ndarray, "N D"]]:
+    def finish(self) -> tuple[tuple[str, ...], Float[np.ndarray, "N D"], int]:
         if not self.words:
             raise DataError("expected word vectors, found none", path=self.path)
-        return tuple(self.words), np.concatenate(self._blocks)[: len(self.words)]
+        return tuple(self.words), np.concatenate(self._blocks)[: len(self.words)], self.nameless
 
 
 def read_text(
     path: Path, *, limit: int | None = None, dtype: type[np.floating] = np.float32
-) -> tuple[tuple[str, ...], Float[np.ndarray, "N D"]]:
+) -> tuple[tuple[str, ...], Float[np.ndarray, "N D"], int]:
     """Read a word and its numbers a line, separated by single blanks, plain or compressed with gzip.
 
     A first line of two whole numbers is the header of word2vec and fastText: words, and numbers a word. A
@@ -81,6 +85,9 @@ def read_text(
         path: the file.
         limit: read so many words, the first ones.
         dtype: the precision to keep.
+
+    Returns:
+        The words, their rows, and how many rows were left out because their word is empty.
 
     Raises:
         DataError: if a line is malformed, the file ends before the header's number of words, or a size is
@@ -114,7 +121,7 @@ def read_text(
 
 def read_binary(
     path: Path, *, limit: int | None = None, dtype: type[np.floating] = np.float32
-) -> tuple[tuple[str, ...], Float[np.ndarray, "N D"]]:
+) -> tuple[tuple[str, ...], Float[np.ndarray, "N D"], int]:
     """Read the binary form of word2vec: a header line, then each word, a blank, and its numbers in 32 bits.
 
     Args, results and errors are those of :func:`read_text`; there are no lines, so words are counted.

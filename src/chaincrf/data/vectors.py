@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,10 +35,12 @@ class WordVectors:
     Attributes:
         words: the word of each row; of one that is there twice the first row counts.
         vectors: the rows, in the precision of the file.
+        nameless: rows of the file that were left out because their word is empty.
     """
 
     words: tuple[str, ...]
     vectors: Float[Tensor, "N D"]
+    nameless: int = 0
     _index: Mapping[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -64,9 +67,12 @@ def load_vectors(path: Path, words_path: Path | None = None, *, limit: int | Non
     """
     if path.suffix == ".safetensors":
         return _open_table(path, words_path or path.with_name("words.txt"))
+    if zipfile.is_zipfile(path):
+        inside = ", ".join(zipfile.ZipFile(path).namelist()[:3])
+        raise DataError(f"expected a table, found a zip archive: unzip it, it holds {inside}", path=path)
     binary = path.name.removesuffix(".gz").endswith(".bin")
-    words, vectors = (read_binary if binary else read_text)(path, limit=limit)
-    return WordVectors(words, torch.from_numpy(vectors))
+    words, vectors, nameless = (read_binary if binary else read_text)(path, limit=limit)
+    return WordVectors(words, torch.from_numpy(vectors), nameless)
 
 
 def convert_vectors(
@@ -78,6 +84,8 @@ def convert_vectors(
     overwrite: bool = False,
 ) -> WordVectors:
     """Read a table in any format and write our own; see :func:`load_vectors` and :func:`save_vectors`.
+
+    Rows without a word are left out; see ``nameless`` of the result.
 
     Args:
         source: the table to read.
@@ -93,7 +101,8 @@ def convert_vectors(
     _check_target(target, overwrite)
     table = load_vectors(source, limit=limit)
     rows = slice(limit)
-    table = WordVectors(table.words[rows], table.vectors[rows].to(getattr(torch, dtype)))
+    vectors = table.vectors[rows].to(getattr(torch, dtype))
+    table = WordVectors(table.words[rows], vectors, table.nameless)
     if not torch.isfinite(table.vectors).all():
         raise DataError(f"expected numbers that {dtype} can hold, found larger ones", path=source)
     save_vectors(table, target, overwrite=overwrite)
@@ -110,6 +119,7 @@ def save_vectors(table: WordVectors, path: Path, *, overwrite: bool = False) -> 
     spelled = np.frombuffer("\n".join(table.words).encode("utf-8"), np.uint8)
     tensors = {"vectors": table.vectors.contiguous(), "words": torch.from_numpy(spelled.copy())}
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
             new, plain = Path(folder) / "new", Path(folder) / "plain"
             save_file(tensors, new)

@@ -49,6 +49,7 @@ class BiLSTMTagger(nn.Module):
         constraints: the moves that are allowed, from :func:`chaincrf.labels.constraints_from_tags`.
         constrain: when the constraints hold: ``"always"`` (a CRF's training and decoding) or ``"decode"``.
             A softmax head scores tags one by one, so there they can hold in decoding only.
+        label_smoothing: of a softmax head's loss.
 
     Source: Huang, Xu & Yu (2015); the character CNN by Ma & Hovy (2016).
     """
@@ -75,6 +76,7 @@ class BiLSTMTagger(nn.Module):
         head: Literal["crf", "softmax"] = "crf",
         constraints: Constraints | None = None,
         constrain: Literal["always", "decode"] = "always",
+        label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
         self.words = WordEmbedding(num_words, word_dim, num_trained=num_trained, word_dropout=word_dropout)
@@ -98,7 +100,7 @@ class BiLSTMTagger(nn.Module):
         if head == "crf":
             self.head: CRF | Softmax = CRF(num_tags, constraints, constrain=constrain)
         elif head == "softmax":
-            self.head = Softmax(num_tags, constraints, constrain="decode")
+            self.head = Softmax(num_tags, constraints, constrain="decode", label_smoothing=label_smoothing)
         else:
             raise ArgumentError(f"head: expected 'crf' or 'softmax', got {head!r}")
 

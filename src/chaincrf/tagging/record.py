@@ -11,9 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from .. import __version__
 from ..evaluation import Operating
 
-__all__ = ["FORMAT_VERSION", "Architecture", "Calibration", "ModelConfig", "migrate"]
+__all__ = ["FORMAT_VERSION", "MAX_TAGS", "MAX_WORDS", "Architecture", "Calibration", "ModelConfig", "migrate"]
 
 FORMAT_VERSION = 2
+
+MAX_WORDS, MAX_TAGS = 50_000_000, 5_000
+"""A model may not have more."""
 
 
 class _Record(BaseModel):
@@ -23,10 +26,10 @@ class _Record(BaseModel):
 class Architecture(_Record):
     """The arguments of :class:`chaincrf.nn.BiLSTMTagger`, bounded: a file may not ask for any size."""
 
-    num_words: int = Field(ge=2, le=50_000_000)
-    num_tags: int = Field(ge=1, le=5_000)
+    num_words: int = Field(ge=2, le=MAX_WORDS)
+    num_tags: int = Field(ge=1, le=MAX_TAGS)
     num_chars: int = Field(ge=0, le=1_200_000)
-    num_trained: int = Field(ge=2, le=50_000_000)
+    num_trained: int = Field(ge=2, le=MAX_WORDS)
     word_dim: int = Field(ge=1, le=4096)
     char_dim: int = Field(ge=1, le=1024)
     char_filters: int = Field(ge=0, le=4096)
@@ -41,6 +44,7 @@ class Architecture(_Record):
     word_dropout: float = Field(ge=0, lt=1)
     head: Literal["crf", "softmax"]
     constrain: Literal["always", "decode"]
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
 
 
 class Calibration(_Record):

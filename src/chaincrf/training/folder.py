@@ -63,9 +63,15 @@ class RunFolder:
         if (others := sorted(names - _FILES)) and not names & {"run.json", _CHECKPOINT}:
             raise ModelError(f"{self.path}: expected the folder of a run, found {', '.join(others[:3])}")
         if self.checkpoint.exists() and not resume:
-            raise ModelError(
-                f"{self.path}: holds a run that did not end; go on with --resume, or remove the folder"
-            )
+            with locked(self.path / _LOCK):  # it may be going on
+                pass
+            raise self._unfinished
+
+    @property
+    def _unfinished(self) -> ModelError:
+        return ModelError(
+            f"{self.path}: holds a run that did not end; go on with --resume, or remove the folder"
+        )
 
     def result(self, run: Mapping[str, Any]) -> dict[str, Any] | None:
         """The result of a run that has ended; None if there is none.
@@ -100,7 +106,8 @@ class RunFolder:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         with locked(self.path / _LOCK):
-            self.check(resume=resume)  # another run may have ended, or been killed, in the meantime
+            if self.checkpoint.exists() and not resume:  # of a run that was killed in the meantime
+                raise self._unfinished
             yield
 
     def record(self, record: Mapping[str, Any]) -> None:

@@ -83,9 +83,9 @@ class TrainingState:
         self.fabric.strategy.precision.load_state_dict(captured["precision"])
         random, number = captured["random"], self.processes.number
         if len(random["cpu"]) == self.processes.count:
-            torch.set_rng_state(random["cpu"][number])
+            torch.set_rng_state(random["cpu"][number].clone())  # a view makes PyTorch crash
             if "cuda" in random and self.fabric.device.type == "cuda":
-                torch.cuda.set_rng_state(random["cuda"][number])
+                torch.cuda.set_rng_state(random["cuda"][number].clone())
         self.order.bit_generator.state = self._order_at_start = captured["order"]
         self.fit.restore(captured["fit"])
         self.epoch, self.step = captured["epoch"], captured["step"]

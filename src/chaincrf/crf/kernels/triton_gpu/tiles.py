@@ -1,5 +1,7 @@
 """Sizes of blocks by the number of tags, what became of a sequence, and powers of two."""
 
+from math import isqrt
+
 import triton
 import triton.language as tl
 
@@ -21,6 +23,7 @@ __all__ = [
     "UNKNOWN_TAGS",
     "WRONG",
     "block_of_columns",
+    "chunk_of",
     "exponent_of",
     "power_of",
     "tokens_of",
@@ -39,6 +42,8 @@ REDO, NOT_A_NUMBER, IMPOSSIBLE, UNKNOWN_TAGS = (tl.constexpr(2**n) for n in rang
 
 IN_REGISTERS = 64
 """Up to how many tags a program holds all moves, and the recursion, in registers."""
+LONG = 2048
+"""From how many tokens on a sequence may be cut into chunks."""
 MOST_TAGS = 1024
 """Up to how many tags the kernels serve."""
 
@@ -56,6 +61,15 @@ def tokens_of(K: int) -> int:
 def block_of_columns(K: int) -> int:
     """How many next tags are computed together where the moves are read again at each token."""
     return min(width_of(K), max(16, 4096 // width_of(K)))
+
+
+def chunk_of(B: int, T: int, K: int) -> int:
+    """How many tokens of a sequence a program computes: T, or about its root where few sequences are long.
+
+    Chunks cost K rows in place of one, so they pay while the device is far from full without them.
+    """
+    few = K <= IN_REGISTERS and B * width_of(K) <= 512
+    return triton.next_power_of_2(isqrt(T)) if few and T >= LONG else T
 
 
 def warps_of(K: int) -> int:

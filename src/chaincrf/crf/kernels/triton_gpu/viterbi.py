@@ -18,13 +18,21 @@ __all__ = ["viterbi"]
 
 @triton.jit
 def moves_into(transitions, b, t, j, T, K, SHARED: tl.constexpr, WIDTH: tl.constexpr):
-    """A[i, j] for some j, -inf where there is no tag; and whether all of it is numbers."""
+    """A[i, j] for some j, -inf where there is no tag, or no number; and whether all are numbers."""
     i = tl.arange(0, WIDTH)
     if not SHARED:
         transitions += (b * (T - 1) + t - 1) * K * K
     place = transitions + i[:, None] * K + j[None, :]
     w = tl.load(place, (i < K)[:, None] & (j < K)[None, :], -float("inf")).to(tl.float64)
-    return w, tl.min(tl.min((w < float("inf")).to(tl.int32), 1))
+    number = w < float("inf")
+    return tl.where(number, w, -float("inf")), tl.min(tl.min(number.to(tl.int32), 1))
+
+
+@triton.jit
+def numbers(scores, j, K):
+    """Some scores, -inf where there is no tag, or no number; and whether all are numbers."""
+    x = tl.load(scores + j, j < K, -float("inf")).to(tl.float64)
+    return tl.where(x < float("inf"), x, -float("inf")), tl.min((x < float("inf")).to(tl.int32))
 
 
 @triton.jit
@@ -33,18 +41,15 @@ def step(
     SHARED: tl.constexpr, IN_REGISTERS: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
     """The scores of some tags at a token, and whether all that they come from are numbers."""
-    u = tl.load(emissions + (row + t) * K + j, j < K, -float("inf")).to(tl.float64)
-    fine = tl.min((u < float("inf")).to(tl.int32))
+    u, fine = numbers(emissions + (row + t) * K, j, K)
+    number = 1
     if begun > 0:
-        number = 1
         if not IN_REGISTERS or not SHARED:
             w, number = moves_into(transitions, b, t, j, T, K, SHARED, WIDTH)
-        fine = tl.minimum(fine, number)
         best = tl.max(delta[:, None] + w, 0)
     else:
-        best = tl.load(start + j, j < K, -float("inf")).to(tl.float64)
-        fine = tl.minimum(fine, tl.min((best < float("inf")).to(tl.int32)))
-    return best + u, fine
+        best, number = numbers(start, j, K)
+    return best + u, tl.minimum(fine, number)
 
 
 @triton.jit
@@ -61,7 +66,7 @@ def forward(
     moves_fine = 1
     if IN_REGISTERS and SHARED:
         w, moves_fine = moves_into(transitions, b, 1, i, T, K, SHARED, WIDTH)
-    for t in range(0, T):
+    for t in range(row * 0, T):  # in 64 bits
         if token_counts(mask, row + t, MASKED):
             if IN_REGISTERS:
                 new, number = step(
@@ -120,8 +125,8 @@ def best_paths(
     )  # fmt: skip
     tl.debug_barrier()  # what threads have written, others read
     some = last >= 0
-    ends = tl.load(end + i, i < K, -float("inf")).to(tl.float64)
-    fine = tl.minimum(fine, tl.min((ends < float("inf")).to(tl.int32)))
+    ends, number = numbers(end, i, K)
+    fine = tl.minimum(fine, number)
     wrong = some & (fine == 0)
     x = tl.load(deltas + last * K + i, i < tl.where(some, K, 0), -float("inf")) + ends
     score, tag = highest(x, WIDTH)
@@ -134,7 +139,7 @@ def best_paths(
             moves = transitions
             if not SHARED:
                 moves += (b * (T - 1) + current - 1) * K * K
-            column = tl.load(moves + i * K + tag, i < K, -float("inf")).to(tl.float64)
+            column, _ = numbers(moves + tag, i * K, (K - 1) * K + 1)
             _, tag = highest(tl.load(deltas + t * K + i, i < K, -float("inf")) + column, WIDTH)
             current = t
         tl.store(tags + row + t, tl.where(counts & ~none, tag, -1).to(tl.int64))

@@ -1,0 +1,121 @@
+"""Parallel in time, for few sequences that are long: they are cut into chunks.
+
+1. ``products``: of each chunk the product of its steps, a matrix: row i is the recursion from tag i alone,
+   with an exponent of its own. All chunks at the same time.
+2. ``boundaries``: alpha before and beta after each chunk, from chunk to chunk; a program a sequence.
+3. ``scaled.forward_backward``: the tokens of each chunk, from there. All chunks at the same time.
+
+The work is K times that of 1. without, and the wait that of a chunk and of a step for each chunk: the square
+root of T twice, in place of T. What rounds to 0 is found as in ``scaled``: by a floor under each number.
+"""
+
+import triton
+import triton.language as tl
+
+from .scaled import field, judge, token_counts
+from .tiles import FIRST, exponent_of, power_of
+
+__all__ = ["boundaries", "products"]
+
+
+@triton.jit
+def products(
+    into, mask, moves, ends, blocks, matrices, exponents, lows, T, stride, K, count, chunk,
+    MASKED: tl.constexpr, WIDTH: tl.constexpr,
+):  # fmt: skip
+    """The product of the steps of a chunk; the identity for tokens that do not count.
+
+    Args:
+        into, moves, ends, blocks: what ``weigh`` wrote.
+        mask: as given.
+        matrices: ``(B, chunks, K, K)`` doubles, written: from tag i before the chunk to tag j at its end.
+        exponents: ``(B, chunks, K)`` int64, written: what each row was divided by.
+        lows: ``(B, chunks)`` doubles, written: the lowest number that came up.
+    """
+    b, c = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    k = tl.arange(0, WIDTH)
+    real = k < K
+    square = k[:, None] * K + k[None, :]
+    inside = real[:, None] & real[None, :]
+    weight = tl.load(moves + square, inside, 0.0)
+    begin = tl.load(ends + k, real, 0.0)
+    first = field(blocks, b, count, FIRST, "min").to(tl.int64)
+    low = c.to(tl.int64) * chunk
+    matrix = tl.where(inside & (k[:, None] == k[None, :]), 1.0, 0.0).to(tl.float64)
+    left = tl.zeros((WIDTH,), tl.int64)
+    lowest = tl.full((WIDTH,), 1.0, tl.float64)
+    for t in range(low, tl.minimum(low + chunk, T)):
+        counts = token_counts(mask, b * T + t, MASKED)
+        u = tl.load(into + (b * stride + t) * K + k, real, 0.0)
+        top = tl.max(matrix, 1)
+        e = exponent_of(tl.where(top > 0, top, 1.0))
+        e = tl.where(counts & (t > first), e, 0)
+        new = tl.dot(matrix, weight, input_precision="ieee", out_dtype=tl.float64)
+        new = tl.where(t == first, begin[None, :], new * power_of(e)[:, None]) * u[None, :]
+        matrix = tl.where(counts, new, matrix)
+        left += e
+        lowest = tl.minimum(lowest, tl.min(tl.where(matrix > 0, matrix, 1.0), 1))
+    place = b * tl.num_programs(1) + c
+    tl.store(matrices + place * K * K + square, matrix, inside)
+    tl.store(exponents + place * K + k, left, real)
+    tl.store(lows + place, tl.min(lowest))
+
+
+@triton.jit
+def balanced(v, exponents, lowest, real):
+    """What a row is multiplied by, so that v times the rows is about 1; that exponent; the lowest number."""
+    e = tl.where(v > 0, exponent_of(tl.where(v > 0, v, 1.0)) + exponents, -(2**62))
+    top = tl.max(e)
+    top = tl.where(top > -(2**61), top, 0)
+    down = tl.where(v > 0, exponents - top, 0)  # v times 2^down is under 2
+    lost = (v > 0) & (e - top < -440)
+    lowest = tl.minimum(lowest, tl.min(tl.where(lost, 0.0, 1.0)))
+    factor = tl.where(lost, 0.0, power_of(-tl.minimum(tl.maximum(down, -1000), 1000)))
+    return tl.where(v > 0, factor, 0.0), top, lowest
+
+
+@triton.jit
+def boundaries(
+    matrices, exponents, lows, ends, blocks, facts, end, tags, entry, exit, value, status,
+    T, K, count, chunks,
+    GOLDEN: tl.constexpr, GRADIENT: tl.constexpr, WIDTH: tl.constexpr,
+):  # fmt: skip
+    """Alpha before each chunk and beta after it, and the value of a sequence.
+
+    Args:
+        matrices, exponents, lows: of the chunks.
+        ends, blocks, facts: what ``weigh`` wrote.
+        end, tags: as given.
+        entry, exit: ``(B, chunks, K)`` doubles, written; the product of both sums to 1, if there is a path.
+        value, status: ``(B,)``, written.
+    """
+    b = tl.program_id(0).to(tl.int64)
+    k = tl.arange(0, WIDTH)
+    real = k < K
+    square = k[:, None] * K + k[None, :]
+    inside = real[:, None] & real[None, :]
+    v = tl.where(k == 0, 1.0, 0.0).to(tl.float64)  # before the first token all rows are the same
+    left = b * 0
+    lowest = tl.full((), 1.0, tl.float64)
+    for c in range(0, chunks):
+        place = b * chunks + c
+        tl.store(entry + place * K + k, v, real)
+        factor, top, lowest = balanced(v, tl.load(exponents + place * K + k, real, 0), lowest, real)
+        matrix = tl.load(matrices + place * K * K + square, inside, 0.0)
+        v = tl.sum((v * factor)[:, None] * matrix, 0)
+        left += top
+        lowest = tl.minimum(lowest, tl.min(tl.where(v > 0, v, 1.0)))
+        lowest = tl.minimum(lowest, tl.load(lows + place))
+    x = tl.load(ends + K + k, real, 0.0)
+    z = tl.sum(v * x)
+    judge(b, z, left, lowest, blocks, facts, end, tags, value, status, T, K, count, GOLDEN)
+    if GRADIENT:
+        tl.debug_barrier()
+        x = x / tl.where(z > 0, z, 1.0)
+        for n in range(0, chunks):
+            place = b * chunks + chunks - 1 - n
+            tl.store(exit + place * K + k, x, real)
+            v = tl.load(entry + place * K + k, real, 0.0)
+            factor, _, lowest = balanced(v, tl.load(exponents + place * K + k, real, 0), lowest, real)
+            matrix = tl.load(matrices + place * K * K + square, inside, 0.0)
+            x = factor * tl.sum(matrix * x[None, :], 1)
