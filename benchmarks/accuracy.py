@@ -117,7 +117,7 @@ def perform(job: Job) -> Row:
 
 
 def start() -> None:
-    """One thread a process, as waiting for each other's costs more than it gains; none outlives its parent."""
+    """One thread a process: waiting for another costs more than it gains. None outlives its parent."""
     torch.set_num_threads(1)
     parent = parent_process()
     assert parent is not None

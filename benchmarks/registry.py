@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import accuracy as accuracies
+import comparisons
 import crf as layers
 import features as sparse
 import gpu as devices
 import rows as tables_by_rows
+import serve as serving
 import train as training
 
 __all__ = ["BENCHMARKS", "benchmark"]
@@ -30,12 +32,14 @@ def benchmark(function: Callable[..., Iterator[Row]]) -> Callable[..., Iterator[
 
 
 benchmark(layers.crf)
+benchmark(comparisons.compare)
 benchmark(training.train)
 benchmark(accuracies.accuracy)
 benchmark(accuracies.tune)
 benchmark(tables_by_rows.rows)
 benchmark(sparse.features)
 benchmark(devices.gpu)
+benchmark(serving.serve)
 
 
 def milliseconds(contestants: dict[str, Callable[[], object]], rounds: int = 15) -> dict[str, float]:
@@ -66,15 +70,18 @@ def ncbi(data: Path | None) -> Iterator[Row]:
         test,
         Recipe(epochs=8),
         seeds=range(1, 6),
-        on_run=lambda title, seed, done, total: print(
-            f"run {done + 1} of {total}: {title}, seed {seed}", flush=True
+        jobs=1,
+        on_run=lambda job, done, total: print(
+            f"run {done + 1} of {total}: {job.title}, seed {job.recipe.seed}", flush=True
         ),
     )
     print(text_report(comparison))
     save_png(comparison, Path(__file__).parent / "results" / "ncbi.png")
     for variant in comparison.variants:
         for run in variant.runs:
-            yield {"variant": variant.name} | run.model_dump(mode="json", exclude={"labels"})
+            yield {"variant": variant.name} | run.model_dump(
+                mode="json", exclude={"labels", "slices", "calibration", "worst_moves"}
+            )
 
 
 @benchmark

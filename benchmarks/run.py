@@ -27,6 +27,7 @@ from registry import BENCHMARKS
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ["chaincrf", "torch", "numpy", "numba", "llvmlite", "triton", "lightning-fabric"]
 PACKAGES += ["pytorch-crf", "TorchCRF", "torch-struct", "scipy", "sklearn-crfsuite"]
+PACKAGES += ["fastapi", "uvicorn"]
 
 
 def processor() -> str:

@@ -30,7 +30,8 @@ def main() -> None:
     start = time.perf_counter()
     report, pos = str(OUT / "report"), str(OUT / "pos-model")
     print("Does a CRF layer pay? A BiLSTM with and without one, on disease names in PubMed abstracts.")
-    chaincrf("compare", "--corpus", "ncbi-disease", "--seeds", "2", "--epochs", "8", "--out", report)
+    arguments = ["--corpus", "ncbi-disease", "--seeds", "2", "--jobs", "2", "--epochs", "8"]
+    chaincrf("compare", *arguments, "--out", report)
     print("\nThe best of these models tags raw text:")
     chaincrf("tag", f"{report}/model", text=DISEASES)
     print("\nParts of speech, with the same commands:")
@@ -41,6 +42,9 @@ def main() -> None:
     print("  . .venv/bin/activate")
     print("  chaincrf compare --train TRAIN --dev DEV --test TEST --seeds 5 --out report")
     print(f"  chaincrf tag {report}/model YOUR_TEXT.txt --json")
+    print("To see what the CRF does, install the server and open http://localhost:8000/ in a browser:")
+    print("  pip install -e '.[serve]'")
+    print(f"  chaincrf serve disease={report}/model pos={pos}")
 
 
 if __name__ == "__main__":

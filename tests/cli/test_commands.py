@@ -68,7 +68,14 @@ def folder(tmp_path_factory):
 def test_version_and_help():
     assert run("--version")[0] == f"chaincrf {__version__}\n"
     commands = ("train", "eval", "tag", "compare")
-    for command in (*commands, "corpus list", "corpus export", "vectors convert", "recipe show"):
+    for command in (
+        *commands,
+        "corpus list",
+        "corpus export",
+        "corpus convert",
+        "vectors convert",
+        "recipe show",
+    ):
         text = run(*command.split(), "--help")[0]
         assert f"chaincrf {command}" in " ".join(text.split()), "an example"
     assert "Commands" in run("--help")[0]
@@ -160,6 +167,36 @@ def test_compare_writes_a_report(folder, tmp_path):
     ]
     assert (tmp_path / "r" / "report.html").read_text().lower().startswith("<!doctype html>")
     assert run("tag", tmp_path / "r" / "model", stdin="Ann\n")[0]
+    assert report["command"].startswith("chaincrf compare --train")
+    assert all(variant["runs"][0]["peak_memory"] > 10**7 for variant in report["variants"])
+    _, err = run(
+        "compare", "--train", toy, "--dev", toy, "--test", toy, "--seeds", 1, "--out", tmp_path / "r",
+        *SMALL, "--epochs", 2,
+    )  # fmt: skip
+    assert "run 1 of" not in err  # all are done
+
+
+def test_compare_predicts_from_the_data_alone(folder):
+    out, _ = run("compare", "--predict", "--train", folder / "toy.tsv")
+    assert "tokens to which the constraints leave one tag" in out
+    assert "no measurement" in out
+    found = json.loads(run("compare", "--predict", "--train", folder / "toy.tsv", "--json")[0])
+    assert 0 <= found["strictly_dominated"] <= 1
+
+
+def test_compare_against_an_old_model_is_a_gate(folder, tmp_path):
+    toy = folder / "toy.tsv"
+    run(
+        "train", "--train", toy, "--dev", toy, "--out", tmp_path / "poor", *SMALL, "--epochs", 1,
+        "--learning-rate", 0.0001,
+    )  # fmt: skip
+    poor = tmp_path / "poor"
+    out, _ = run("compare", "--against", folder / "model", "--model", poor, "--test", toy, status=1)
+    assert "significantly worse" in out
+    out, _ = run("compare", "--against", poor, "--model", folder / "model", "--test", toy, "--json")
+    assert json.loads(out)["worse"] is False
+    _, err = run("compare", "--against", poor, "--test", toy, status=2)
+    assert "--against and --model: expected as many of one as of the other" in err
 
 
 def test_pos_with_the_same_commands(tmp_path):
@@ -203,6 +240,8 @@ def test_corpus(tmp_path):
         ("train --corpus ncbi-disease --config missing.toml", 2, "missing.toml"),
         ("train --corpus ncbi-disease --vectors missing.safetensors", 2, "'none' or a file, got 'missing"),
         ("compare --train a.tsv", 2, "a comparison needs --test FILE"),
+        ("compare --train a.tsv --test b.tsv --also crf2", 2, "--also: expected one of crf-greedy"),
+        ("compare --train a.tsv --test b.tsv --scheme BIO,XY", 2, "--scheme: "),
         ("eval missing a.tsv", 1, "missing: not a model folder"),
         ("tag missing", 1, "missing: not a model folder"),
         ("nothing", 2, "No such command"),

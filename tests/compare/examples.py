@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+from statistics import fmean, stdev
 from typing import Any, Literal
 
-from chaincrf.compare.results import Comparison, CorpusSummary, LabelScore, Run, VariantResult
+from scipy import stats
+
+from chaincrf.compare.effects import DECLARED
+from chaincrf.compare.predictor import PREDICTORS
+from chaincrf.compare.results import (
+    Calibration,
+    Comparison,
+    CorpusSummary,
+    Effect,
+    LabelScore,
+    Move,
+    ReliabilityBin,
+    Run,
+    Transitions,
+    VariantResult,
+)
+from chaincrf.evaluation import holm
 
 SPLITS: list[tuple[Literal["train", "dev", "test"], str, int]] = [
     ("train", "a", 2500),
@@ -99,6 +116,18 @@ def make_comparison(
         scheme="BIOES" if task == "ner" else None,
         tags=["O", "B-Disease", "I-Disease", "E-Disease", "S-Disease"] if task == "ner" else ["NOUN", "VERB"],
         seeds=list(range(1, count + 1)),
+        unit="sentence",
+        effects=make_effects(scores),
+        transitions=Transitions(
+            variant="crf",
+            scores=[[0.1 * (i - j) for j in range(5)] for i in range(5)],
+            allowed=[[(i + j) % 3 > 0 for j in range(5)] for i in range(5)],
+        )
+        if task == "ner" and "crf" in scores
+        else None,
+        predictors=dict.fromkeys(PREDICTORS, 0.5) | {"ambiguous": 0.25},
+        command="chaincrf compare --corpus <x>",
+        attribution="somebody & others, CC BY 4.0",
         recipe={
             "hidden_size": 200,
             "dropout": 0.5,
@@ -120,6 +149,43 @@ def make_comparison(
     )
 
 
+def make_effects(scores: Scores) -> list[Effect]:
+    """Paired differences with the interval and p of a t-test over the seeds: likely figures, not ours."""
+    effects = []
+    for first, second in (*DECLARED, ("crf-constrained", "softmax-constrained")):
+        if first not in scores or second not in scores:
+            continue
+        for repair in scores[first]:
+            pairs = zip(scores[first][repair], scores[second][repair], strict=True)
+            values = [100 * (one - other) for one, other in pairs]
+            n, mean = len(values), fmean(values)
+            error = max(stdev(values) / n**0.5, 1e-6) if n > 1 else None
+            width = error and error * float(stats.t.ppf(0.975, n - 1))
+            p = 2 * float(stats.t.sf(abs(mean) / error, n - 1)) if error and n >= 5 else None
+            effects.append(
+                Effect(
+                    first=first,
+                    second=second,
+                    repair=repair,
+                    declared=(first, second) in DECLARED and repair == next(iter(scores[first])),
+                    differences=dict(enumerate(values, start=1)),
+                    mean=mean,
+                    units=940,
+                    standard_error=error,
+                    df=error and n - 1.0,
+                    low=width and mean - width,
+                    high=width and mean + width,
+                    p=p,
+                    p_adjusted=None,
+                    detectable=error and 3 * error,
+                )
+            )
+    declared = [i for i, effect in enumerate(effects) if effect.declared and effect.p is not None]
+    for i, p in zip(declared, holm([effects[i].p or 0.0 for i in declared]), strict=True):
+        effects[i] = effects[i].model_copy(update={"p_adjusted": p})
+    return effects
+
+
 def _run(
     name: str, seed: int, table: dict[str, list[float]], task: Literal["ner", "pos"], labels: tuple[str, ...]
 ) -> Run:
@@ -130,6 +196,23 @@ def _run(
         seed=seed,
         dev_score=next(iter(scores.values())) - 0.01,
         test_scores=scores,
+        precision=scores if task == "ner" else {},
+        recall=scores if task == "ner" else {},
+        token_accuracy=0.95,
+        exact_sentences=0.6,
+        log_likelihood=None if name == "crf-constrained" else -2.5,
+        calibration=Calibration(
+            error=0.05,
+            bins=[
+                ReliabilityBin(count=20, confidence=0.55, accuracy=0.5),
+                ReliabilityBin(count=80, confidence=0.95, accuracy=0.9),
+            ],
+        ),
+        slices={"span in training": {"seen": (50, 60, 60), "unseen": (20, 40, 40)}},
+        worst_moves=[Move(before="O", after="I-<b>", count=moves)] if moves else [],
+        alone=True,
+        peak_memory=400_000_000,
+        joules=None,
         labels=[
             LabelScore(label=label, correct=right // (i + 1), predicted=500 // (i + 1), gold=500 // (i + 1))
             for i, label in enumerate(labels)

@@ -4,8 +4,8 @@ from statistics import stdev
 
 import pytest
 
-from chaincrf.compare.contrasts import verdict
 from chaincrf.compare.page import html_report
+from chaincrf.compare.verdict import plus_minus, signed, verdict
 
 from .examples import GAIN, NER_EXAMPLE, make_comparison
 
@@ -106,7 +106,7 @@ def test_page_is_accessible(pages, name):
     assert ("html", {"lang": "en"}) in page.elements
     for tag, attributes in page.elements:
         if tag == "th":
-            assert attributes["scope"] in ("row", "col")
+            assert attributes["scope"] in ("row", "col", "rowgroup")
         if tag == "svg":
             assert attributes["role"] == "img"
             assert re.search(r"\d", attributes["aria-label"])
@@ -145,13 +145,30 @@ def test_page_has_the_numbers_of_the_comparison(pages):
                 f"{run.train_tokens_per_second:,.0f}",
                 f"{run.tag_tokens_per_second:,.0f}",
             ]
-    assert page.row("CRFminus softmax, greedy") == [
-        "CRFminus softmax, greedy",
-        "+4.6",
-        "3 of 3 up+4.5 to +4.8",
-        "+1.5",
-        "3 of 3 up+1.4 to +1.6",
-    ]
+    effect = comparison.effect("crf", "softmax")
+    low, high = signed(effect.low), signed(effect.high)
+    assert page.row("CRFminus softmax, greedy")[1:3] == [f"+4.6{low} to {high}", "–"]
+    assert "exploratory" in page.row("CRF, constrainedminus softmax, constrained; exploratory")[0]
+
+
+def test_page_has_measures_slices_moves_and_how_to_measure_again(pages):
+    page = Page(pages["ner"])
+    assert page.row("CRF, constrained", "79.9 ± 0.4")[5] == "–"  # a gold sequence is impossible for it
+    assert page.row("seen")[1:3] == ["60", "83.3"]
+    assert page.row("softmax, greedy", "O I-<b> 260.0")
+    assert page.row("ambiguoustokens whose type has more than one tag")[1] == "0.250"
+    assert "Learned scores of moves" in pages["ner"]
+    assert "chaincrf compare --corpus <x>" in page.words
+    assert "somebody & others, CC BY 4.0" in page.words
+
+
+def test_a_p_is_shown_with_five_seeds_for_declared_contrasts_alone():
+    five = {n: {r: [*v, v[0] + 0.001, v[1] - 0.001] for r, v in t.items()} for n, t in GAIN.items()}
+    comparison = make_comparison(five)
+    page = Page(html_report(comparison))
+    assert page.row("CRFminus softmax, greedy")[2].startswith("<")
+    assert page.row("CRF, constrainedminus softmax, constrained; exploratory")[2].startswith("(")
+    assert plus_minus(comparison.effect("crf", "softmax"), absolute=True) in page.words
 
 
 def test_labels_are_ranked_by_support_with_mean_f1(pages):

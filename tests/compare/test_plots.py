@@ -6,8 +6,9 @@ from xml.etree import ElementTree
 import matplotlib
 import pytest
 
-from chaincrf.compare.contrasts import contrasts
+from chaincrf.compare.charts import charts, heat_map
 from chaincrf.compare.plots import save_png, svg_pictures
+from chaincrf.compare.summary import difference_rows
 
 from .examples import GAIN, make_comparison
 
@@ -28,6 +29,24 @@ CASES = {
     "one variant": make_comparison({"crf": GAIN["crf"]}),
     "no spread": make_comparison({name: {key: [0.5, 0.5] for key in GAIN["crf"]} for name in GAIN}),
 }
+
+
+def declared(comparison):
+    return [item for row in difference_rows(comparison) if row[0].declared for item in row]
+
+
+def test_charts_and_heat_map():
+    comparison = CASES["ner"]
+    cost, reliability = charts(comparison)
+    assert "CRF, constrained 60.0 s, 79.9" in cost.alternative
+    assert {"softmax", "crf-constrained"} <= set(texts(cost.svg))
+    assert "softmax, greedy 5.0" in reliability.alternative
+    drawn = heat_map(comparison)
+    assert drawn is not None
+    assert texts(drawn.svg).count("×") == sum(not x for row in comparison.transitions.allowed for x in row)
+    assert "B-Disease" in texts(drawn.svg)
+    assert heat_map(CASES["pos"]) is None
+    assert [chart.name for chart in charts(CASES["one variant"])] == ["reliability"]
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +81,7 @@ def test_panels_show_the_means_of_the_comparison(pictures, name):
             for variant, mean in zip(comparison.variants, means, strict=True):
                 assert f"{variant.title} {mean}" in picture.alternative
         if picture.name == "differences":
-            for item in (item for items in contrasts(comparison) for item in items):
+            for item in declared(comparison):
                 text = f"{item.mean:+.1f}".replace("-", "\N{MINUS SIGN}")
                 assert text in shown or abs(item.mean) < 0.05
 
@@ -71,7 +90,7 @@ def test_panels_show_the_means_of_the_comparison(pictures, name):
 def test_one_dot_a_run(pictures, name):
     comparison = CASES[name]
     runs = sum(len(variant.runs) for variant in comparison.variants)
-    pairs = sum(len(item.differences) for items in contrasts(comparison) for item in items)
+    pairs = sum(len(item.differences) for item in declared(comparison))
     for picture in pictures[name]:
         markers = re.findall(r'<use [^>]*xlink:href="#[^"]+"', picture.svg)
         assert len(markers) == (pairs if picture.name == "differences" else runs)

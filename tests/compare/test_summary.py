@@ -1,14 +1,15 @@
 from statistics import fmean, stdev
 
-from chaincrf.compare.contrasts import contrasts
 from chaincrf.compare.summary import (
     difference_cell,
+    difference_rows,
     difference_titles,
     note,
     score_columns,
     summary_cells,
     summary_columns,
 )
+from chaincrf.compare.verdict import plus_minus
 
 from .examples import GAIN, make_comparison
 
@@ -65,15 +66,29 @@ def test_one_seed_has_no_deviation():
 def test_pos_has_accuracy_and_no_invalid_sequences():
     comparison = make_comparison(task="pos")
     titles = [column.title for column in summary_columns(comparison)]
-    assert titles == ["accuracy", "training s", "tagging, 1000 tokens/s"]
+    assert titles == ["accuracy", "training s", "tagging, 1000 tokens/s", "peak memory, MB"]
     assert cells_of(comparison)["crf"]["accuracy"] == "90.8 ± 0.1"
 
 
 def test_difference_cells():
-    rows = contrasts(make_comparison())
+    rows = difference_rows(make_comparison())
     assert difference_titles(rows) == ["points, repaired", "points, dropped"]
-    assert [difference_cell(item) for item in rows[0]] == ["+4.6 (3/3 up)", "+1.5 (3/3 up)"]
-    scores = {"softmax": GAIN["crf"], "crf": GAIN["crf"]}
-    assert difference_cell(contrasts(make_comparison(scores))[0][0]) == "0.0 (0/3 up, unclear)"
-    assert difference_titles(contrasts(make_comparison(task="pos"))) == ["points"]
+    assert [difference_cell(item) for item in rows[2]] == [plus_minus(item) for item in rows[2]]
+    one = {name: {repair: values[:1] for repair, values in table.items()} for name, table in GAIN.items()}
+    assert [difference_cell(item) for item in difference_rows(make_comparison(one))[2]] == ["+4.6", "+1.4"]
+    five = {n: {r: [*v, v[0] + 0.001, v[1] - 0.001] for r, v in t.items()} for n, t in GAIN.items()}
+    cells = [[difference_cell(item) for item in row] for row in difference_rows(make_comparison(five))]
+    assert [cell.endswith("(p < .001)") for cell in cells[2]] == [True, False]
+    assert difference_titles(difference_rows(make_comparison(task="pos"))) == ["points"]
     assert difference_titles([]) == []
+
+
+def test_what_was_not_measured_is_said():
+    comparison = make_comparison()
+    busy = [
+        v.model_copy(update={"runs": [r.model_copy(update={"alone": False}) for r in v.runs]})
+        for v in comparison.variants
+    ]
+    cells = cells_of(comparison.model_copy(update={"variants": busy}))
+    assert cells["crf"]["training s"] == "not measured"
+    assert "peak memory, MB" not in cells["crf"]

@@ -35,7 +35,7 @@ def pos(folders):
 
 @pytest.fixture(scope="session")
 def server(folders):
-    limits = ("--max-chars", 20_000, "--max-texts", 100, "--max-body", 100_000, "--timeout-seconds", 5)
+    limits = ("--max-chars", 20_000, "--max-texts", 100, "--max-body", 300_000, "--timeout-seconds", 5)
     with Running(*folders.values(), *limits, "--drain-seconds", 0) as running:
         yield running
 

@@ -3,6 +3,7 @@
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -152,6 +153,15 @@ def test_openapi_has_examples_that_work(client):
         for example in api["components"]["schemas"][schema]["examples"]:
             assert client.post(path, json=example).status_code == 200
         assert {"401", "413", "422", "503"} <= set(api["paths"][path]["post"]["responses"])
+
+
+def test_what_the_documentation_asks(client):
+    page = (Path(__file__).parents[2] / "docs" / "howto" / "serve.md").read_text(encoding="utf-8")
+    asked = re.findall(r"curl localhost:8000(\S+) .*-d '(.*)'", page)
+    assert len(asked) == 3
+    for path, body in asked:
+        answer = client.post(path, content=body, headers={"content-type": "application/json"})
+        assert answer.status_code == 200, answer.text
 
 
 def test_answers_keep_to_their_schema(client):

@@ -1,5 +1,7 @@
 """The trellis against the enumeration of all paths."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,7 +11,11 @@ from chaincrf.crf import LinearChain
 from chaincrf.errors import ArgumentError
 from chaincrf.labels import constraints_from_tags, ill_formed_moves, scheme_tags
 from chaincrf.nn import CRF, Softmax
-from chaincrf.tagging.trellis import Edge, trellis
+from chaincrf.tagging import Tagger
+from chaincrf.tagging.record import Calibration
+from chaincrf.tagging.trellis import Edge, explain, trellis
+from chaincrf.training import train
+from corpora import SMALL, toy
 from crf import oracle
 
 
@@ -94,3 +100,27 @@ def test_wrong_chains(unchecked):
             trellis(chain)
     with pytest.raises(ArgumentError, match="allowed"):
         trellis(LinearChain(torch.zeros(1, 2, 2), torch.zeros(2, 2)), torch.ones(3, 2, dtype=torch.bool))
+
+
+def test_explained_is_what_the_tagger_decodes(tmp_path):
+    """Also with a temperature, over several sentences, and with tags left out."""
+    corpus = toy(tmp_path)
+    bundle = train(corpus, corpus, SMALL.model_copy(update={"epochs": 2}))[0].bundle
+    warm = bundle.config.model_copy(update={"calibration": Calibration(temperature=2.5)})
+    text = "She went to New York. Bob Ray left Oslo."
+    for tagger in (Tagger(bundle), Tagger(replace(bundle, config=warm))):
+        for number, sentence in enumerate(tagger.tag(text).sentences):
+            found = explain(tagger, text, number, k=2)
+            assert (found.tokens, found.offsets) == (sentence.tokens, sentence.offsets)
+            best = found.trellis.best[0]
+            assert tuple(found.tags[tag] for tag in best.tags) == sentence.tags
+            assert best.probability == pytest.approx(sentence.probability, abs=1e-6)
+            paths = tagger.k_best(list(sentence.tokens), 2)
+            assert [path.probability for path in found.trellis.best] == pytest.approx(
+                [path.probability for path in paths], abs=1e-6
+            )
+    forced = explain(tagger, text, 1, allowed={0: ["O"], 1: ["S-PER", "O"]})
+    assert found.tags[forced.trellis.best[0].tags[0]] == "O"
+    for wrong in ({"sentence": 2}, {"allowed": {9: ["O"]}}, {"allowed": {0: ["X"]}}, {"max_cells": 5}):
+        with pytest.raises(ArgumentError):
+            explain(tagger, text, **wrong)

@@ -18,6 +18,7 @@ from ..training.recipe import RECIPES, Recipe
 __all__ = ["MAX_THREADS", "CompareConfig", "FormatConfig", "TrainConfig", "load_config"]
 
 MAX_THREADS = 1024
+MAX_JOBS = 256
 
 _Config = TypeVar("_Config", bound=BaseModel)
 
@@ -85,11 +86,14 @@ class _DataConfig(FormatConfig):
 
     @model_validator(mode="after")
     def _files_or_corpus(self) -> _DataConfig:
+        self._check_files()
+        return self
+
+    def _check_files(self) -> None:
         if (self.corpus is None) == (self.train is None):
             raise ValueError("say --train FILE or --corpus NAME, one of the two")
         if self.corpus is not None and (self.dev or self.test):
             raise ValueError("--corpus brings its own development and test data; leave out --dev and --test")
-        return self
 
 
 class TrainConfig(Recipe, _DataConfig):
@@ -98,6 +102,9 @@ class TrainConfig(Recipe, _DataConfig):
     out: Path = Field(Path("model"), description="the model folder to write")
     checkpoint_minutes: float = Field(
         default=10, ge=0, description="save the run so often, besides at every epoch's end; 0: at every step"
+    )
+    log: Literal["none", "tensorboard", "mlflow", "wandb"] = Field(
+        default="none", description="where to log the epochs besides the run folder"
     )
 
     @property
@@ -109,20 +116,81 @@ class TrainConfig(Recipe, _DataConfig):
 class CompareConfig(Recipe, _DataConfig):
     """Options of ``chaincrf compare``."""
 
+    scheme: str = Field(
+        default="BIOES",
+        description="the tagging scheme, or several: BIOES,BIO compares in both, with claims in the first",
+    )
     seeds: int = Field(
         default=5, ge=1, le=1000, description="training runs of each variant, from --seed upwards"
     )
-    out: Path = Field(Path("report"), description="the folder of the report")
+    also: list[str] = Field(
+        default_factory=list,
+        description="a further variant: crf-greedy, crf-posterior, softmax-smoothed, feature-crf (extra "
+        "crfsuite), or all; may be said again",
+    )
+    out: Path = Field(
+        default=Path("report"),
+        description="the folder of the report; runs that are done are kept there and not done again",
+    )
+    jobs: int = Field(
+        default=1,
+        ge=1,
+        le=MAX_JOBS,
+        description="runs at a time, a process each; of more than one only the first seed's are timed",
+    )
+    ray: str | None = Field(
+        default=None, description="run on the Ray cluster at this address, or 'local' (extra ray); not timed"
+    )
+    against: list[Path] = Field(
+        default_factory=list,
+        description="train nothing: test the models of --model against these, in their order; exit status 1 "
+        "if they are significantly worse",
+    )
+    model: list[Path] = Field(default_factory=list, description="with --against: a new model")
+    attribution: str | None = Field(
+        default=None, description="whose the data are and under what licence, for the report"
+    )
+
+    @field_validator("scheme")
+    @classmethod
+    def _known_scheme(cls, name: str) -> str:
+        try:
+            found = [get_scheme(part.strip()).name for part in name.split(",")]
+        except LabelError as error:
+            raise ValueError(str(error)) from None
+        if len(set(found)) < len(found):
+            raise ValueError("expected distinct schemes")
+        return ",".join(found)
+
+    @field_validator("also")
+    @classmethod
+    def _known_variants(cls, names: list[str]) -> list[str]:
+        known = ("crf-greedy", "crf-posterior", "softmax-smoothed", "feature-crf", "all")
+        if any(name not in known for name in names):
+            raise ValueError(f"expected one of {', '.join(known)}")
+        return names
+
+    @property
+    def schemes(self) -> list[str]:
+        """The schemes, the main one first."""
+        return self.scheme.split(",")
 
     @property
     def recipe(self) -> Recipe:
         """The part that says how to train."""
-        return _recipe(self)
+        return _recipe(self.model_copy(update={"scheme": self.schemes[0]}))
+
+    def _check_files(self) -> None:
+        if not (self.against or self.model):
+            super()._check_files()
+            return
+        if len(self.against) != len(self.model):
+            raise ValueError("--against and --model: expected as many of one as of the other")
+        if (self.corpus is None) == (self.test is None):
+            raise ValueError("--against needs --test FILE or --corpus NAME, one of the two")
 
     @model_validator(mode="after")
-    def _needs_test(self) -> CompareConfig:
-        if self.corpus is None and self.test is None:
-            raise ValueError("a comparison needs --test FILE, data that neither training nor selection saw")
+    def _seeds_in_range(self) -> CompareConfig:
         if self.seed + self.seeds > 2**31:
             raise ValueError(f"--seed: expected at most {2**31 - self.seeds} with {self.seeds} seeds")
         return self

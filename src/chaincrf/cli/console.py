@@ -10,17 +10,27 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 if TYPE_CHECKING:
+    from ..compare.jobs import Job
     from ..training import Epoch
 
 __all__ = [
+    "RunsTicker",
     "Ticker",
     "fail",
     "note",
     "print_json",
     "process_number",
+    "runs_ticker",
     "stderr",
     "stdout",
     "ticker",
@@ -91,23 +101,53 @@ class Ticker:
         self._progress.console.print(text)
         self._progress.reset(self._task, total=None, description=text)
 
-    def run(self, title: str, seed: int, done: int, total: int) -> None:
-        """One of several runs begins."""
-        self.title(f"run {done + 1} of {total}: {title}, seed {seed}")
-
     def step(self, done: int, total: int) -> None:
         """A step was done."""
         self._progress.update(self._task, completed=done, total=total)
 
     def epoch(self, epoch: Epoch) -> None:
         """An epoch was done."""
-        scores = ", ".join(
-            f"{name + ' ' if name else ''}{100 * score:.2f}" for name, score in epoch.scores.items()
-        )
-        self._progress.console.print(
-            f"  epoch {epoch.number:>3}  loss {epoch.loss:8.4f}  dev {self._metric} {scores}  "
-            f"({epoch.train_seconds:.1f} s)"
-        )
+        self._progress.console.print(f"  {_epoch_line(epoch, self._metric)}")
+
+
+class RunsTicker:
+    """Progress of many runs: one bar over all of them with the time left, and a line an epoch."""
+
+    def __init__(self, progress: Progress, metric: str) -> None:
+        self._progress = progress
+        self._metric = metric
+        self._task = progress.add_task("runs", total=None)
+        self._done: dict[str, float] = {}
+        self._kept: int | None = None
+
+    def run(self, job: Job, done: int, total: int) -> None:
+        """A run begins; some may be done from another time, and do not count for the time left."""
+        if self._kept is None:
+            self._kept = done
+            if done:
+                self._progress.console.print(f"{done} of {total} runs are done already")
+        self._done.setdefault(job.name, 0.0)
+        number = self._kept + len(self._done)
+        self._progress.console.print(f"run {number} of {total}: {job.title}, seed {job.recipe.seed}")
+        self._progress.update(self._task, total=total - self._kept, description=f"run {number} of {total}")
+
+    def progress(self, job: Job, done: int | Epoch, total: int) -> None:
+        """A run has done some of its steps, or an epoch."""
+        if not isinstance(done, int):
+            where = f"  {job.name}" if sum(0 < share < 1 for share in self._done.values()) > 1 else " "
+            self._progress.console.print(f"{where} {_epoch_line(done, self._metric)}")
+            return
+        # a run that ends early is done when the next one of its place begins; the estimate errs for a moment
+        self._done[job.name] = max(self._done.get(job.name, 0.0), done / max(total, 1))
+        self._progress.update(self._task, completed=sum(self._done.values()))
+
+
+def _epoch_line(epoch: Epoch, metric: str) -> str:
+    scores = ", ".join(
+        f"{name + ' ' if name else ''}{100 * score:.2f}" for name, score in epoch.scores.items()
+    )
+    loss = f"loss {epoch.loss:8.4f}  dev {metric} {scores}"
+    return f"epoch {epoch.number:>3}  {loss}  ({epoch.train_seconds:.1f} s)"
 
 
 @contextmanager
@@ -117,6 +157,15 @@ def ticker(metric: str) -> Iterator[Ticker]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield Ticker(progress, metric)
+
+
+@contextmanager
+def runs_ticker(metric: str) -> Iterator[RunsTicker]:
+    """Show the progress of many runs while the block runs."""
+    console = stderr()
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield RunsTicker(progress, metric)
 
 
 def use_threads(number: int) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..data import Corpus, get_corpus, hold_out, read_corpus
-from ..errors import DataError
+from ..data import Corpus, ShardedCorpus, get_corpus, hold_out, open_shards, read_corpus
+from ..data.shards import is_sharded
+from ..errors import ConfigError, DataError
 from .config import CompareConfig, FormatConfig, TrainConfig
 from .console import note
 
-__all__ = ["read_file", "read_splits"]
+__all__ = ["attribution_of", "read_file", "read_shards", "read_splits"]
 
 
 def read_file(path: Path, config: FormatConfig, task: str, scheme: str | None = None) -> Corpus:
@@ -28,6 +29,26 @@ def read_file(path: Path, config: FormatConfig, task: str, scheme: str | None = 
     return corpus
 
 
+def read_shards(config: TrainConfig) -> tuple[ShardedCorpus, Corpus, Corpus | None] | None:
+    """The data of a command whose training data is a folder of shards; None if it is a file."""
+    if config.train is None or not is_sharded(config.train):
+        return None
+    train = open_shards(config.train)
+    note(train.report.describe())
+    if train.count_error:
+        note(
+            f"  counted in bounded memory: words that occur up to {train.count_error:,} times may be missing"
+        )
+    if config.dev is None:
+        raise ConfigError("say --dev FILE: shards are not divided into training and development data")
+    dev, test = (
+        read_file(path, config, config.task, train.report.scheme) if path else None
+        for path in (config.dev, config.test)
+    )
+    assert dev is not None
+    return train, dev, test
+
+
 def read_splits(config: TrainConfig | CompareConfig) -> tuple[Corpus, Corpus, Corpus | None]:
     """Training, development and (if there is any) test data of a command."""
     splits: dict[str, Path | None] = {"train": config.train, "dev": config.dev, "test": config.test}
@@ -44,6 +65,14 @@ def read_splits(config: TrainConfig | CompareConfig) -> tuple[Corpus, Corpus, Co
         train, dev = hold_out(train)
         note(f"no development data: the last {len(dev.sentences)} sentences of the training data serve")
     return train, dev, test
+
+
+def attribution_of(config: CompareConfig) -> str | None:
+    """Whose a built-in corpus is, in one line."""
+    if config.corpus is None:
+        return None
+    corpus = get_corpus(config.corpus)
+    return f"{corpus.title}. {corpus.licence}. {' '.join(corpus.origin.split())}"
 
 
 def _like(train: Corpus, other: Corpus) -> Corpus:

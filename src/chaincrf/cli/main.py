@@ -11,7 +11,20 @@ import typer
 
 from .. import __version__
 from ..errors import ChainCRFError, ConfigError
-from . import calibrate, compare, corpus, evaluate, inspect, recipe, select, serve, tag, train, vectors
+from . import (
+    calibrate,
+    compare,
+    corpus,
+    evaluate,
+    export,
+    inspect,
+    recipe,
+    select,
+    serve,
+    tag,
+    train,
+    vectors,
+)
 from .console import fail
 
 __all__ = ["app", "main"]
@@ -48,6 +61,7 @@ app.command("tag")(tag.tag)
 app.command("select")(select.select)
 app.command("calibrate")(calibrate.calibrate)
 app.command("inspect")(inspect.inspect)
+app.command("export")(export.export)
 app.command("compare")(compare.compare)
 app.command("serve")(serve.serve)
 app.add_typer(corpus.app, name="corpus")

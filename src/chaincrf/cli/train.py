@@ -12,7 +12,9 @@ from .config import FormatConfig, TrainConfig
 from .options import configured
 
 if TYPE_CHECKING:
-    from ..data import Corpus
+    from lightning_fabric.loggers.logger import Logger
+
+    from ..data import Corpus, ShardedCorpus
     from ..training import Checkpoints, RunFolder
 
 __all__ = ["train"]
@@ -40,18 +42,22 @@ def train(
     `chaincrf train --task pos --train en-train.conllu --dev en-dev.conllu --out pos-model`
 
     `chaincrf train --corpus ncbi-disease --head softmax --out softmax-model`
+
+    `chaincrf train --train shards --dev dev.tsv --out model` (see `chaincrf corpus convert`)
+
+    `torchrun --nproc-per-node=2 -m chaincrf train --train train.tsv --dev dev.tsv --out model`
     """
     from .. import training
     from ..training.processes import leave
     from .console import note, print_json, process_number, use_threads
-    from .files import read_splits
+    from .files import read_shards, read_splits
 
     use_threads(config.threads)
     folder = _run_folder(config.out, resume)
     checkpoints = training.Checkpoints(
         folder.checkpoint, minutes=config.checkpoint_minutes, resume=resume, say=note
     )
-    train_data, dev, test = read_splits(config)
+    train_data, dev, test = read_shards(config) or read_splits(config)
     run = training.run_record(config.recipe, train_data, dev)
     if resume and (ended := folder.result(run)) is not None:
         note(f"this run has ended: the model is in {config.out}/")
@@ -71,7 +77,7 @@ def _train(
     folder: RunFolder,
     checkpoints: Checkpoints,
     run: dict[str, Any],
-    data: tuple[Corpus, Corpus, Corpus | None],
+    data: tuple[Corpus | ShardedCorpus, Corpus, Corpus | None],
     *,
     json: bool,
 ) -> None:
@@ -81,6 +87,7 @@ def _train(
     from .evaluate import measure, print_measure
 
     train_data, dev, test = data
+    logger = _logger(config, folder)
     metric = "accuracy" if config.task == "pos" else "F1"
     with ticker(metric) as shown:
 
@@ -88,6 +95,9 @@ def _train(
             folder.record(run)
             folder.add(epoch)
             shown.epoch(epoch)
+            if logger is not None:
+                numbers = {"loss": epoch.loss, "train_seconds": epoch.train_seconds}
+                logger.log_metrics(numbers | {"dev_score": next(iter(epoch.scores.values()))}, epoch.number)
 
         shown.title(f"training a BiLSTM with a {config.head} head, seed {config.seed}")
         try:
@@ -107,6 +117,8 @@ def _train(
                 else "interrupted before the end of the first epoch: nothing to keep"
             )
             raise
+    if logger is not None:
+        logger.finalize("success" if record.failure is None else "failed")
     (kept,) = record.kept.values()
     tagger.save(config.out)
     folder.show(record.epochs, metric)
@@ -133,6 +145,16 @@ def _train(
         print_json(result)
     else:
         stdout().print(f"next: chaincrf tag {config.out} TEXT.txt")
+
+
+def _logger(config: TrainConfig, folder: RunFolder) -> Logger | None:
+    if config.log == "none":
+        return None
+    from ..training.loggers import make_logger
+
+    logger = make_logger(config.log, folder.path / "logs", folder.model.name)
+    logger.log_hyperparams(config.recipe.model_dump(mode="json"))
+    return logger
 
 
 def _run_folder(out: Path, resume: bool) -> RunFolder:

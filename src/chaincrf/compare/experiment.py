@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-import time
+import tempfile
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
 from datetime import UTC, datetime
-from statistics import median
-from typing import Any
+from pathlib import Path
 
 from .. import __version__
-from ..data.batching import encode
 from ..data.corpus import Corpus
-from ..errors import ArgumentError, DataError, NotFiniteError
-from ..evaluation import measure
-from ..labels import ill_formed_moves
-from ..nn import BiLSTMTagger
+from ..errors import ArgumentError, NotFiniteError
+from ..labels import get_scheme
 from ..tagging import Tagger
-from ..tagging.predict import predict_tags
-from ..training import (
-    Epoch,
-    Kept,
-    Recipe,
-    build_model,
-    environment,
-    finished_tagger,
-    fit,
-    in_scheme,
-    prepare,
-)
-from .results import Comparison, CorpusSummary, LabelScore, Run, VariantResult
-from .variants import Variant, runs_of, variants_for
+from ..training import Epoch, Recipe, environment, in_scheme
+from .jobs import Bench, Job, JobRecord, plan_jobs
+from .predictor import predictors
+from .results import Comparison, CorpusSummary, SchemeResult
+from .runs import RunStore, on_ray, run_here, run_in_processes
+from .scheme_table import SchemeTable
 
 __all__ = ["compare"]
 
-_EXAMPLES = 12
+OnRun = Callable[[Job, int, int], None]
+"""Told when a run begins: the job, how many are done, and the number of all."""
 
 
 def compare(
@@ -45,10 +34,16 @@ def compare(
     recipe: Recipe | None = None,
     *,
     seeds: Sequence[int] = (1, 2, 3, 4, 5),
-    on_run: Callable[[str, int, int, int], None] = lambda title, seed, done, total: None,
-    on_step: Callable[[int, int], None] = lambda done, total: None,
-    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
-    on_failure: Callable[[NotFiniteError], object] = warnings.warn,
+    schemes: Sequence[str] = (),
+    also: Sequence[str] = (),
+    folder: Path | None = None,
+    jobs: int = 0,
+    ray: str | None = None,
+    command: str | None = None,
+    attribution: str | None = None,
+    on_run: OnRun = lambda job, done, total: None,
+    on_progress: Callable[[Job, int | Epoch, int], None] = lambda job, done, total: None,
+    on_failure: Callable[[NotFiniteError], object] = lambda error: warnings.warn(str(error), stacklevel=2),
 ) -> tuple[Comparison, Tagger]:
     """Train all variants, paired by seed, and measure each on the test data.
 
@@ -58,17 +53,25 @@ def compare(
 
     Args:
         train, dev, test: the data.
-        recipe: how to train; its ``head``, ``constrain`` and ``seed`` are set by the comparison.
+        recipe: how to train; its ``head``, ``constrain``, ``label_smoothing`` and ``seed`` are set by the
+            comparison.
         seeds: one training run of each variant for every one of them.
-        on_run: called before each training run with its name, seed, number (from 0) and the number of all.
-        on_step, on_epoch: as in :func:`chaincrf.training.fit`.
+        schemes: the tagging schemes to compare in; the first is the main one, by default the recipe's alone.
+        also: further variants, names of ``ALSO`` or "all".
+        folder: where the record of every run is kept; a run that is there is not done again. None: nowhere.
+        jobs: processes at a time, a run each; 0: in this process. With more than one the runs of the first
+            seed still go one by one, so that their times and memory count.
+        ray: in place of ``jobs``, the address of a Ray cluster, or "local". Nothing is timed there.
+        command, attribution: for the report.
+        on_run: told when a run begins.
+        on_progress: told of a run's steps and epochs.
         on_failure: called with a loss or gradient that is not finite, if one ends the comparison early.
 
     Returns:
         What was measured, and the tagger with the best development score of all.
 
     Raises:
-        ArgumentError: if there is no seed, or one twice.
+        ArgumentError: if there is no seed, or one twice, or no such variant.
         DataError: if the data cannot be trained on.
         NotFiniteError: if a loss or gradient is not finite before the first seed is done.
 
@@ -78,158 +81,115 @@ def compare(
     if not seeds or len(set(seeds)) < len(seeds):
         raise ArgumentError(f"seeds: expected distinct ones, at least one, got {list(seeds)}")
     recipe = recipe or Recipe()
-    bench = _Bench(train, dev, test, recipe)
-    variants = variants_for(recipe.task)
-    plan = runs_of(variants, recipe)
-    rounds: list[dict[str, _Result]] = []
-    best: _Result | None = None
-    try:
-        for turn, seed in enumerate(seeds):
-            results: dict[str, _Result] = {}
-            for number, (run_recipe, decoders) in enumerate(plan, start=turn * len(plan)):
-                title = decoders[0].head if len(decoders) > 1 else decoders[0].title
-                on_run(title, seed, number, len(plan) * len(seeds))
-                seeded = Recipe.model_validate(run_recipe.model_dump() | {"seed": seed})
-                results |= bench.run(seeded, decoders, on_step, on_epoch)
-            rounds.append(results)
-            best = max(filter(None, (best, *results.values())), key=lambda result: result.kept.score)
-            for result in results.values():
-                if result is not best:
-                    result.kept.state = {}  # one model is kept, not all
-    except (KeyboardInterrupt, NotFiniteError) as error:
-        if not rounds:
-            raise
-        if isinstance(error, NotFiniteError):
-            on_failure(error)
-    assert best is not None  # there is at least one seed
+    names = [get_scheme(name).name for name in schemes] or [recipe.scheme]
+    if len(set(names)) < len(names):
+        raise ArgumentError(f"schemes: expected distinct ones, got {names}")
+    schemes = names if recipe.task == "ner" else names[:1]
+    bench = Bench(train, dev, test)
+    for scheme in schemes:
+        bench.gold(scheme if recipe.task == "ner" else None)  # what cannot be tested is not trained
+    plan = plan_jobs(recipe, schemes, seeds, also)
+    place = tempfile.TemporaryDirectory() if folder is None else nullcontext(str(folder))
+    with place as path:
+        store = RunStore(Path(path))
+        records, end = _run_all(plan, bench, store, jobs, ray, on_run, on_progress)
+        complete = [
+            seed for seed in seeds if all(job.name in records for job in plan if job.recipe.seed == seed)
+        ]
+        if not complete:
+            raise end or KeyboardInterrupt
+        if isinstance(end, NotFiniteError):
+            on_failure(end)
+        tables = [SchemeTable(bench, recipe, scheme, complete, records, also) for scheme in schemes]
+        best = _best(records)
+        assert best is not None  # every comparison trains a network
+        tagger = store.tagger(best)
+    main, *others = tables
     comparison = Comparison(
         chaincrf_version=__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=command,
+        attribution=attribution,
         task=recipe.task,
         corpus=[_summary("train", train), _summary("dev", dev), _summary("test", test)],
-        scheme=bench.prepared.scheme,
-        tags=list(bench.prepared.vocabulary.tags),
-        seeds=list(seeds)[: len(rounds)],
-        recipe=recipe.model_dump(mode="json", exclude={"head", "constrain", "seed"}),
+        scheme=main.test.scheme,
+        tags=main.tags,
+        seeds=complete,
+        unit="sentence" if main.units is None else "document",
+        recipe=recipe.model_dump(mode="json", exclude={"head", "constrain", "seed", "label_smoothing"}),
         environment=environment(),
-        variants=[
-            VariantResult(
-                name=variant.name,
-                title=variant.title,
-                description=variant.description,
-                runs=[results[variant.name].run for results in rounds],
+        variants=main.variants,
+        effects=main.effects(),
+        other_schemes=[
+            SchemeResult(
+                scheme=table.test.scheme or "",
+                tags=table.tags,
+                variants=table.variants,
+                effects=table.effects(declare=False),
             )
-            for variant in variants
+            for table in others
         ],
-        example=bench.examples({name: result.tags for name, result in rounds[0].items()}),
+        transitions=main.transitions(),
+        predictors=predictors(in_scheme(train, main.test.scheme), main.test.scheme),
+        example=main.examples(),
     )
-    return comparison, bench.tagger(best)
+    return comparison, tagger
 
 
-@dataclass(frozen=True)
-class _Result:
-    """One variant, trained with one seed."""
+def _run_all(
+    plan: Sequence[Job],
+    bench: Bench,
+    store: RunStore,
+    jobs: int,
+    ray: str | None,
+    on_run: OnRun,
+    on_progress: Callable[[Job, int | Epoch, int], None],
+) -> tuple[dict[str, JobRecord], KeyboardInterrupt | NotFiniteError | None]:
+    """The record of every run, from the store or done now, and what ended them before their time."""
+    records = {job.name: record for job in plan if (record := store.load(job, bench)) is not None}
+    best = _best(records)
+    if best is not None and not store.has_model(best):
+        del records[best.name]  # its model was lost: done again
+        best = None
+    begun: set[str] = set()
 
-    recipe: Recipe
-    kept: Kept
-    run: Run
-    tags: list[list[str]]
+    def progress(job: Job, done: int | Epoch, total: int) -> None:
+        if job.name not in begun:
+            begun.add(job.name)
+            on_run(job, len(records), len(plan))
+        on_progress(job, done, total)
+
+    todo = [job for job in plan if job.name not in records]
+    first = [job for job in todo if job.recipe.seed == plan[0].recipe.seed]
+    if ray is not None:
+        rounds = [on_ray(todo, bench, progress, address=ray)]
+    elif jobs > 1:  # the first seed's runs are timed
+        rest = todo[len(first) :]
+        rounds = [
+            run_in_processes(first, bench, progress, most=1),
+            run_in_processes(rest, bench, progress, most=jobs),
+        ]
+    else:
+        rounds = [
+            run_in_processes(todo, bench, progress, most=1) if jobs else run_here(todo, bench, progress)
+        ]
+    try:
+        for results in rounds:
+            for job, result in results:
+                if result.model and (best is None or result.record.score > best.score):
+                    store.keep_model(result, best)
+                    best = result.record
+                store.save(result.record)
+                records[job.name] = result.record
+    except (KeyboardInterrupt, NotFiniteError) as error:
+        return records, error
+    return records, None
 
 
-class _Bench:
-    """What all runs share: the data, encoded once."""
-
-    def __init__(self, train: Corpus, dev: Corpus, test: Corpus, recipe: Recipe) -> None:
-        self.train, self.dev = train, dev
-        self.prepared = prepare(train, dev, recipe)
-        self.sentences = in_scheme(test, self.prepared.scheme)
-        if not self.sentences or any(sentence.tags is None for sentence in self.sentences):
-            raise DataError("expected tagged sentences to test on", path=test.report.path)
-        self.gold = [sentence.tags or () for sentence in self.sentences]
-        self.encoded = encode(self.sentences, self.prepared.vocabulary)
-
-    def run(
-        self,
-        recipe: Recipe,
-        decoders: Sequence[Variant],
-        on_step: Callable[[int, int], None],
-        on_epoch: Callable[[Epoch], None],
-    ) -> dict[str, _Result]:
-        """Train one model, and measure every variant that decodes it."""
-        model = build_model(self.prepared, recipe).model
-        ways = {variant.name: variant.constrained for variant in decoders}
-        record = fit(model, self.prepared, recipe, decoders=ways, on_step=on_step, on_epoch=on_epoch)
-        if record.interrupted:
-            raise KeyboardInterrupt
-        if record.failure is not None:
-            raise record.failure
-        results = {}
-        for variant in decoders:
-            kept = record.kept[variant.name]
-            kept.restore(model)
-            tags, speed = self._tag(model, variant)
-            said = recipe.model_copy(update={"constrain": variant.constrain})
-            results[variant.name] = _Result(said, kept, self._measure(recipe.seed, kept, tags, speed), tags)
-        return results
-
-    def _tag(self, model: BiLSTMTagger, variant: Variant) -> tuple[list[list[str]], float]:
-        """The test data's tags, and tokens tagged a second: the median of three passes after a first one."""
-        tags: list[list[str]] = []
-        seconds = []
-        for _ in range(4):
-            start = time.perf_counter()
-            (tags,) = predict_tags(
-                model, self.encoded, self.prepared.vocabulary.tags, constrained=[variant.constrained]
-            )
-            seconds.append(time.perf_counter() - start)
-        return tags, self.encoded.num_tokens / median(seconds[1:])
-
-    def _measure(self, seed: int, kept: Kept, tags: list[list[str]], speed: float) -> Run:
-        found = measure(self.gold, tags, self.prepared.scheme)
-        return Run(
-            seed=seed,
-            dev_score=kept.score,
-            test_scores=found.scores,
-            labels=[
-                LabelScore(label=label, correct=score.correct, predicted=score.predicted, gold=score.gold)
-                for label, score in found.per_label.items()
-            ],
-            sentences=len(self.sentences),
-            invalid_sentences=found.invalid.invalid_sentences if found.invalid else 0,
-            moves=found.invalid.moves if found.invalid else 0,
-            invalid_moves=found.invalid.invalid_moves if found.invalid else 0,
-            epochs=kept.epochs,
-            best_epoch=kept.epoch,
-            train_seconds=kept.train_seconds,
-            train_tokens_per_second=self.prepared.train.num_tokens * kept.epochs / kept.train_seconds,
-            tag_tokens_per_second=speed,
-        )
-
-    def examples(self, tags: dict[str, list[list[str]]]) -> list[dict[str, Any]]:
-        """The first short sentences on which the variants do not agree."""
-        scheme = self.prepared.scheme
-        found = []
-        for number, sentence in enumerate(self.sentences):
-            said = {name: results[number] for name, results in tags.items()}
-            if len({tuple(path) for path in said.values()}) == 1 or len(sentence.tokens) > 40:
-                continue
-            invalid = {name: ill_formed_moves(path, scheme) if scheme else [] for name, path in said.items()}
-            found.append(
-                {
-                    "tokens": list(sentence.tokens),
-                    "gold": list(sentence.tags or ()),
-                    "tags": said,
-                    "invalid": invalid,
-                }
-            )
-            if len(found) == _EXAMPLES:
-                break
-        return found
-
-    def tagger(self, result: _Result) -> Tagger:
-        """The model of a result, ready to tag."""
-        bundle = build_model(self.prepared, result.recipe)
-        return finished_tagger(bundle, result.recipe, result.kept, self.train, self.dev)
+def _best(records: dict[str, JobRecord]) -> JobRecord | None:
+    """The run with the best development score that has a model; the first of equal ones."""
+    with_model = [record for record in records.values() if record.has_model]
+    return max(with_model, key=lambda record: record.score, default=None)
 
 
 def _summary(split: str, corpus: Corpus) -> CorpusSummary:

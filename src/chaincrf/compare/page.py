@@ -8,23 +8,28 @@ from importlib.resources import files
 from statistics import fmean
 from typing import Any
 
-from .contrasts import contrasts, judge, signed
+from .charts import charts, heat_map
 from .plots import MINUS, svg_pictures
+from .predictor import PREDICTORS
 from .results import Comparison, Run, VariantResult
 from .summary import (
+    DIFFERENCES,
     READINGS,
-    UNCLEAR,
     Column,
+    difference_rows,
     difference_titles,
     note,
     score_columns,
+    spread,
     summary_cells,
     summary_columns,
 )
+from .verdict import judge, p_text, plus_minus, signed
 
-__all__ = ["html_report"]
+__all__ = ["html_report", "slice_rows"]
 
 EXAMPLES = 4  # shown at once; the others on demand
+MOVES = 5  # forbidden moves shown a variant
 
 
 def html_report(comparison: Comparison) -> str:
@@ -38,13 +43,14 @@ def html_report(comparison: Comparison) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.globals |= {"plus_minus": plus_minus, "p_text": p_text}
     environment.filters["points"] = lambda value: signed(value).replace("-", MINUS)
     environment.filters["plain"] = lambda value: value if isinstance(value, str) else json.dumps(value)
     template = environment.from_string(
         (files("chaincrf.compare") / "templates" / "report.html.j2").read_text(encoding="utf-8")
     )
     columns = summary_columns(comparison)
-    differences = contrasts(comparison)
+    differences = difference_rows(comparison)
     return template.render(
         comparison=comparison,
         verdict=judge(comparison),
@@ -55,9 +61,19 @@ def html_report(comparison: Comparison) -> str:
         run_columns=_run_columns(comparison),
         differences=differences,
         difference_titles=difference_titles(differences),
-        unclear=UNCLEAR,
+        unclear=DIFFERENCES.format(unit=comparison.unit),
         readings=READINGS,
         labels=_label_rows(comparison),
+        charts=[chart._replace(svg=Markup(chart.svg)) for chart in charts(comparison)],
+        heat_map=(drawn := heat_map(comparison)) and drawn._replace(svg=Markup(drawn.svg)),
+        quality=_quality_rows(comparison),
+        slices=slice_rows(comparison),
+        worst_moves=_worst_moves(comparison),
+        others=[
+            (other, [(variant, summary_cells(comparison, variant, columns)) for variant in other.variants])
+            for other in comparison.other_schemes
+        ],
+        predictor_names=PREDICTORS,
         examples=[_example(comparison, entry) for entry in comparison.example],
         shown=EXAMPLES,
     )
@@ -101,6 +117,66 @@ def _f1(run: Run, label: str) -> float:
     score = next((score for score in run.labels if score.label == label), None)
     total = score.predicted + score.gold if score else 0
     return 2 * score.correct / total if score and total else 0.0
+
+
+def _quality_rows(comparison: Comparison) -> list[tuple[str, list[str]]]:
+    """What else is measured of each variant: precision, recall, tokens, sentences, probabilities, moves."""
+    main = comparison.repairs[0]
+    pos = comparison.task == "pos"
+    columns = [
+        *([] if pos else [Column("precision", lambda run: 100 * run.precision[main])]),
+        *([] if pos else [Column("recall", lambda run: 100 * run.recall[main])]),
+        Column("token accuracy", lambda run: 100 * run.token_accuracy),
+        Column("exact sentences", lambda run: 100 * run.exact_sentences),
+        Column("log-likelihood", lambda run: run.log_likelihood, "{:.2f}"),
+        Column("calibration error", lambda run: run.calibration and 100 * run.calibration.error),
+        *(
+            []
+            if pos
+            else [
+                Column("invalid moves %", lambda run: 100 * run.invalid_moves / max(run.moves, 1), "{:.2f}")
+            ]
+        ),
+    ]
+    rows = [("", [column.title for column in columns])]
+    for variant in comparison.variants:
+        cells = [spread([column.value(run) for run in variant.runs], column) for column in columns]
+        rows.append((variant.title, [cell.replace("not measured", "–") for cell in cells]))
+    return rows
+
+
+def slice_rows(comparison: Comparison) -> list[tuple[str, list[tuple[str, int, list[float]]]]]:
+    """By dimension: bucket, its gold spans, and the F1 (0..100, mean over the seeds) of every variant."""
+    found = []
+    for dimension, buckets in comparison.variants[0].runs[0].slices.items():
+        rows = []
+        for bucket, (_, _, gold) in buckets.items():
+            scores = [
+                fmean(100 * _slice_f1(run, dimension, bucket) for run in variant.runs)
+                for variant in comparison.variants
+            ]
+            rows.append((bucket, gold, scores))
+        found.append((dimension, rows))
+    return found
+
+
+def _slice_f1(run: Run, dimension: str, bucket: str) -> float:
+    correct, predicted, gold = run.slices.get(dimension, {}).get(bucket, (0, 0, 0))
+    return 2 * correct / (predicted + gold) if predicted + gold else 0.0
+
+
+def _worst_moves(comparison: Comparison) -> list[tuple[str, list[tuple[str, str, float]]]]:
+    """By variant the forbidden moves that it makes most often, a run in the mean."""
+    found = []
+    for variant in comparison.variants:
+        counts: dict[tuple[str, str], int] = {}
+        for run in variant.runs:
+            for move in run.worst_moves:
+                counts[move.before, move.after] = counts.get((move.before, move.after), 0) + move.count
+        worst = sorted(counts.items(), key=lambda item: -item[1])[:MOVES]
+        if worst:
+            found.append((variant.title, [(a, b, n / len(variant.runs)) for (a, b), n in worst]))
+    return found
 
 
 def _example(comparison: Comparison, entry: dict[str, Any]) -> dict[str, Any]:

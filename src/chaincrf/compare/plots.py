@@ -17,13 +17,15 @@ from os import PathLike
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .contrasts import Contrast, contrasts, invalid_rates, readings, signed
-from .results import Comparison
+from .results import Comparison, Effect
+from .summary import difference_rows
+from .variants import ALSO
+from .verdict import invalid_rates, readings, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Picture", "save_png", "svg_pictures"]
+__all__ = ["CRF", "INK", "SOFTMAX", "Picture", "draw_svg", "main_variants", "save_png", "svg_pictures"]
 
 # Two of Okabe and Ito's colours, which colour-blind people tell apart, readable on white and on black.
 SOFTMAX, CRF, INK = "#d55e00", "#0072b2", "#101112"
@@ -58,22 +60,51 @@ class _Panel:
 
 def svg_pictures(comparison: Comparison) -> list[Picture]:
     """The panels of the picture, an SVG each, so that a page can put them side by side or stack them."""
+    return [
+        draw_svg(panel.name, panel.title, panel.alternative, panel.draw, lines=panel.lines, bare=True)
+        for panel in _panels(comparison)
+    ]
+
+
+def draw_svg(
+    name: str,
+    title: str,
+    alternative: str,
+    draw: Callable[[Axes], None],
+    *,
+    lines: int = 1,
+    bare: bool = False,
+    square: bool = False,
+) -> Picture:
+    """Draw one panel as an SVG for a page.
+
+    Args:
+        name: prefix of its ids.
+        title: over it.
+        alternative: what it shows, in words.
+        draw: draws into the axes.
+        lines: lines of text under the axes.
+        bare: without ticks on the x axis.
+        square: as high as wide, with room for tags on both sides.
+    """
     from matplotlib.figure import Figure
 
-    pictures = []
-    for panel in _panels(comparison):
-        with _style():
-            bottom, height, top = 0.1 + 0.14 * panel.lines, 1.9, 0.5
+    with _style():
+        if square:
+            figure = Figure(figsize=(5.2, 5.2))
+            axes = figure.add_axes((0.17, 0.16, 0.8, 0.76))
+        else:
+            bottom, height, top = 0.1 + 0.14 * lines + 0.12 * (not bare), 1.9, 0.5
             total = bottom + height + top
             figure = Figure(figsize=(4.2, total))
             axes = figure.add_axes((0.1, bottom / total, 0.88, height / total))
-            _draw(panel, axes)
-            buffer = io.StringIO()
-            nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-            figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
-        svg = _for_a_page(buffer.getvalue(), panel.name, f"{panel.title}. {panel.alternative}")
-        pictures.append(Picture(panel.name, panel.title, panel.alternative, svg))
-    return pictures
+        draw(axes)
+        _dress(axes, title, bare=bare, grid=not square)
+        buffer = io.StringIO()
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
+    svg = _for_a_page(buffer.getvalue(), name, f"{title}. {alternative}")
+    return Picture(name, title, alternative, svg)
 
 
 def save_png(comparison: Comparison, path: str | PathLike[str], *, dpi: int = 150) -> None:
@@ -94,12 +125,15 @@ def save_png(comparison: Comparison, path: str | PathLike[str], *, dpi: int = 15
             left=0.06, right=0.985, top=1 - 0.19 / rows, bottom=0.2 / rows, wspace=0.16, hspace=0.66
         )
         for position, panel in enumerate(panels, start=1):
-            _draw(panel, figure.add_subplot(rows, 2, position))
+            axes = figure.add_subplot(rows, 2, position)
+            panel.draw(axes)
+            _dress(axes, panel.title, bare=True)
         figure.savefig(path, format="png", dpi=dpi, facecolor="white")
 
 
 def _panels(comparison: Comparison) -> list[_Panel]:
     names = readings(comparison)
+    comparison = main_variants(comparison)
     every = [
         100 * value for name in names for variant in comparison.variants for value in variant.values(name)
     ]
@@ -135,10 +169,17 @@ def _panels(comparison: Comparison) -> list[_Panel]:
                 _columns(comparison, columns, (-0.03 * top, top), join=False),
             )
         )
-    differences = contrasts(comparison)
+    differences = [row for row in difference_rows(comparison) if row[0].declared]
     if differences:
         panels.append(_difference_panel(differences))
     return panels
+
+
+def main_variants(comparison: Comparison) -> Comparison:
+    """The comparison without the further variants, which would crowd the picture."""
+    further = {variant.name for variant in ALSO}
+    chosen = [variant for variant in comparison.variants if variant.name not in further]
+    return comparison.model_copy(update={"variants": chosen or comparison.variants})
 
 
 def _means(comparison: Comparison, means: Sequence[float], form: str) -> str:
@@ -176,7 +217,7 @@ def _columns(
     return draw
 
 
-def _difference_panel(differences: list[tuple[Contrast, ...]]) -> _Panel:
+def _difference_panel(differences: list[list[Effect]]) -> _Panel:
     """Two columns of dots a difference: filled for the first reading (repaired), hollow for dropped."""
     single = len(differences[0]) == 1
 
@@ -190,6 +231,8 @@ def _difference_panel(differences: list[tuple[Contrast, ...]]) -> _Panel:
                 axes.plot(
                     (x - width, x + width), (item.mean, item.mean), color=INK, linewidth=2.0, alpha=0.75
                 )
+                if item.low is not None and item.high is not None:
+                    axes.plot((x, x), (item.low, item.high), color=INK, linewidth=1.0, alpha=0.75)
                 for seed, value in item.differences.items():
                     axes.plot(
                         x + spots[seed],
@@ -217,14 +260,17 @@ def _difference_panel(differences: list[tuple[Contrast, ...]]) -> _Panel:
     return _Panel("differences", title, f"Mean points{under}: {'; '.join(texts)}.", lines, draw)
 
 
-def _draw(panel: _Panel, axes: Axes) -> None:
-    panel.draw(axes)
-    axes.set_title(panel.title, loc="left", x=-0.11, pad=18, fontsize=9, fontweight="bold", color=INK)
-    axes.set_xticks([])
-    axes.tick_params(axis="y", length=0, labelcolor=INK)
-    axes.locator_params(axis="y", nbins=6)
-    axes.grid(axis="y", color=INK, alpha=0.13, linewidth=0.7)
-    axes.set_axisbelow(True)
+def _dress(axes: Axes, title: str, *, bare: bool, grid: bool = True) -> None:
+    axes.set_title(
+        title, loc="left", x=-0.11, pad=18 if bare else 8, fontsize=9, fontweight="bold", color=INK
+    )
+    if bare:
+        axes.set_xticks([])
+    if grid:
+        axes.tick_params(axis="both", length=0, labelcolor=INK)
+        axes.locator_params(axis="y", nbins=6)
+        axes.grid(axis="y", color=INK, alpha=0.13, linewidth=0.7)
+        axes.set_axisbelow(True)
     axes.spines[:].set_visible(False)
 
 

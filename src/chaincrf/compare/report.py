@@ -12,9 +12,17 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from ..errors import DataError
-from .contrasts import contrasts, verdict
 from .results import Comparison
-from .summary import UNCLEAR, difference_cell, difference_titles, note, summary_cells, summary_columns
+from .summary import (
+    DIFFERENCES,
+    difference_cell,
+    difference_rows,
+    difference_titles,
+    note,
+    summary_cells,
+    summary_columns,
+)
+from .verdict import verdict
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -57,14 +65,21 @@ def text_report(comparison: Comparison) -> str:
     console.print(Text(f"{QUESTION}\n\n{verdict(comparison)}\n"))
     console.print(table(comparison))
     console.print()
-    rows = contrasts(comparison)
+    rows = difference_rows(comparison)
     if rows:
-        differences = _plain_table("difference, paired by seed", difference_titles(rows))
+        differences = _plain_table("difference", difference_titles(rows))
         for items in rows:
-            differences.add_row(f"{items[0].first} - {items[0].second}", *map(difference_cell, items))
-        if any(item.outcome == "unclear" for items in rows for item in items):
-            differences.caption = UNCLEAR
+            name = f"{items[0].first} - {items[0].second}"
+            differences.add_row(name, *map(difference_cell, items))
+        differences.caption = DIFFERENCES.format(unit=comparison.unit)
         console.print(differences)
+        console.print()
+    for other in comparison.other_schemes:
+        columns = summary_columns(comparison)
+        more = _plain_table(f"in {other.scheme}", [column.title.replace(" ", "\n") for column in columns])
+        for variant in other.variants:
+            more.add_row(Text(variant.title), *summary_cells(comparison, variant, columns, between="±"))
+        console.print(more)
         console.print()
     console.print(Text("\n".join(data)), soft_wrap=True)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
@@ -78,12 +93,13 @@ def markdown_report(comparison: Comparison) -> str:
     for variant in comparison.variants:
         lines += _markdown_row([variant.title, *summary_cells(comparison, variant, columns)])
     lines += ["", note(comparison)]
-    rows = contrasts(comparison)
+    rows = difference_rows(comparison)
     if rows:
         lines.append("")
-        lines += _markdown_row(["difference, paired by seed", *difference_titles(rows)], rule=True)
+        lines += _markdown_row(["difference", *difference_titles(rows)], rule=True)
         for items in rows:
             lines += _markdown_row([f"{items[0].first} - {items[0].second}", *map(difference_cell, items)])
+        lines += ["", DIFFERENCES.format(unit=comparison.unit)]
     return "\n".join(lines) + "\n"
 
 

@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 from statistics import fmean, stdev
 from typing import NamedTuple
 
-from .contrasts import Contrast, invalid_rates, signed
-from .results import Comparison, Run, VariantResult
+from .results import Comparison, Effect, Run, VariantResult
+from .verdict import invalid_rates, p_text, plus_minus, readings, signed
 
 __all__ = [
+    "DIFFERENCES",
     "READINGS",
-    "UNCLEAR",
     "Column",
     "difference_cell",
+    "difference_rows",
     "difference_titles",
     "note",
     "score_columns",
@@ -23,8 +24,9 @@ __all__ = [
 ]
 
 READINGS = {"conlleval": "repaired", "drop": "dropped", "strict": "strict"}
-UNCLEAR = (
-    "Unclear: a single seed, seeds that disagree on the sign, or a mean smaller than the spread between them."
+DIFFERENCES = (
+    "Points of 0 to 100, mean and half the 95% interval for new seeds and new {unit}s; p after Holm for the "
+    "declared contrasts; the others are exploratory."
 )
 
 
@@ -32,7 +34,7 @@ class Column(NamedTuple):
     """One figure of a run: the words over it, its value, its format, and whether training sets it."""
 
     title: str
-    value: Callable[[Run], float]
+    value: Callable[[Run], float | None]
     form: str = "{:.1f}"
     trained: bool = False
 
@@ -42,10 +44,18 @@ def summary_columns(comparison: Comparison) -> list[Column]:
     columns = score_columns(comparison)
     if comparison.scheme is not None:
         columns.append(Column("invalid sentences %", lambda run: invalid_rates([run])[0]))
-    longest = max(run.train_seconds for variant in comparison.variants for run in variant.runs)
-    form = "{:.1f}" if longest < 100 else "{:,.0f}"
-    columns.append(Column("training s", lambda run: run.train_seconds, form, trained=True))
-    columns.append(Column("tagging, 1000 tokens/s", lambda run: run.tag_tokens_per_second / 1000))
+    timed = [run.train_seconds for variant in comparison.variants for run in variant.timed]
+    form = "{:.1f}" if max(timed, default=0) < 100 else "{:,.0f}"
+    columns.append(Column("training s", lambda run: run.train_seconds if run.alone else None, form, True))
+    columns.append(
+        Column("tagging, 1000 tokens/s", lambda run: run.tag_tokens_per_second / 1000 if run.alone else None)
+    )
+    if any(run.peak_memory for variant in comparison.variants for run in variant.timed):
+        columns.append(
+            Column("peak memory, MB", lambda run: run.peak_memory and run.peak_memory / 1e6, "{:.0f}", True)
+        )
+    if any(run.joules is not None for variant in comparison.variants for run in variant.timed):
+        columns.append(Column("energy, kJ", lambda run: run.joules and run.joules / 1000, "{:.1f}", True))
     return columns
 
 
@@ -72,11 +82,14 @@ def summary_cells(
     return cells
 
 
-def spread(values: Sequence[float], column: Column, between: str = " ± ") -> str:
-    """Mean and standard deviation (n - 1) of one figure."""
-    texts = [column.form.format(fmean(values))]
-    if len(values) > 1:
-        texts.append(column.form.format(stdev(values)))
+def spread(values: Sequence[float | None], column: Column, between: str = " ± ") -> str:
+    """Mean and standard deviation (n - 1) of one figure, over the runs that have it."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return "not measured"
+    texts = [column.form.format(fmean(known))]
+    if len(known) > 1:
+        texts.append(column.form.format(stdev(known)))
     return between.join(texts)
 
 
@@ -89,13 +102,22 @@ def note(comparison: Comparison) -> str:
     return text
 
 
-def difference_titles(differences: Sequence[tuple[Contrast, ...]]) -> list[str]:
-    """The words over the columns of the paired differences."""
-    readings = differences[0] if differences else ()
-    return [f"points, {READINGS[item.repair]}" if item.repair in READINGS else "points" for item in readings]
+def difference_rows(comparison: Comparison) -> list[list[Effect]]:
+    """The differences, a row a pair of variants, a column a reading; the declared ones first."""
+    rows: dict[tuple[str, str], list[Effect]] = {}
+    for effect in comparison.effects:
+        if effect.repair in readings(comparison):
+            rows.setdefault((effect.first, effect.second), []).append(effect)
+    return list(rows.values())
 
 
-def difference_cell(item: Contrast) -> str:
-    """The mean difference, and on how many seeds the first of the two scores more."""
-    unclear = ", unclear" if item.outcome == "unclear" else ""
-    return f"{signed(item.mean)} ({item.wins}/{len(item.differences)} up{unclear})"
+def difference_titles(rows: Sequence[Sequence[Effect]]) -> list[str]:
+    """The words over the columns of the differences."""
+    first = rows[0] if rows else ()
+    return [f"points, {READINGS[item.repair]}" if item.repair in READINGS else "points" for item in first]
+
+
+def difference_cell(item: Effect) -> str:
+    """The mean difference with its interval, and its p if it has one."""
+    text = plus_minus(item) if item.low is not None else signed(item.mean)
+    return f"{text} ({p_text(item.p_adjusted)})" if item.p_adjusted is not None else text

@@ -10,14 +10,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ..errors import ArgumentError
+from ..tagging.predict import Way
 from ..training import Recipe
 
-__all__ = ["VARIANTS", "Variant", "runs_of", "variants_for"]
+__all__ = ["ALSO", "SMOOTHING", "VARIANTS", "Variant", "variants_for"]
+
+SMOOTHING = 0.1
+"""The label smoothing of the smoothed softmax."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to make tags of emissions.
+    """One way to make tags of emissions, or of features.
 
     Attributes:
         name: short name.
@@ -25,23 +30,35 @@ class Variant:
         description: one sentence for the report.
         head: what is trained.
         constrain: where the scheme's forbidden moves are excluded.
+        decoder: how the trained model is decoded, if not by the best path.
+        smoothing: label smoothing of a softmax.
     """
 
     name: str
     title: str
     description: str
-    head: Literal["softmax", "crf"]
+    head: Literal["softmax", "crf", "features"]
     constrain: Literal["never", "decode", "always"]
+    decoder: Literal["best", "greedy", "posterior"] = "best"
+    smoothing: float = 0.0
 
     @property
-    def trained_as(self) -> tuple[str, str]:
+    def trained_as(self) -> str:
         """Equal for variants that share their weights: constraints in decoding change no training."""
-        return self.head, "always" if self.constrain == "always" else "decode"
+        name = f"{self.head}-smoothed" if self.smoothing else self.head
+        return f"{name}-constrained" if self.constrain == "always" else name
 
     @property
-    def constrained(self) -> bool:
-        """Whether decoding is constrained."""
-        return self.constrain != "never"
+    def way(self) -> Way:
+        """How it decodes."""
+        return self.constrain != "never" if self.decoder == "best" else self.decoder
+
+    def recipe(self, recipe: Recipe) -> Recipe:
+        """The recipe of its training."""
+        constrain = "always" if self.constrain == "always" else "decode"
+        head = "crf" if self.head == "features" else self.head
+        update = {"head": head, "constrain": constrain, "label_smoothing": self.smoothing}
+        return Recipe.model_validate(recipe.model_dump() | update)
 
 
 VARIANTS = (
@@ -62,19 +79,59 @@ VARIANTS = (
         "always",
     ),
 )
+"""What every comparison trains."""
+
+ALSO = (
+    Variant(
+        "crf-greedy",
+        "CRF, left to right",
+        "the CRF without its search: every token takes its best tag after the one before it",
+        "crf",
+        "never",
+        decoder="greedy",
+    ),
+    Variant(
+        "crf-posterior",
+        "CRF, posterior",
+        "the CRF decoded for the most right tokens to be expected, by its marginals",
+        "crf",
+        "never",
+        decoder="posterior",
+    ),
+    Variant(
+        "softmax-smoothed",
+        "softmax, smoothed",
+        f"a softmax trained with label smoothing {SMOOTHING}, decoded under the scheme's constraints",
+        "softmax",
+        "decode",
+        smoothing=SMOOTHING,
+    ),
+    Variant(
+        "feature-crf",
+        "CRF on features",
+        "a classical CRF (CRFsuite) on a dozen hand-made features: no network, no word vectors, no seeds",
+        "features",
+        "never",
+    ),
+)
+"""What a comparison trains on demand."""
 
 
-def variants_for(task: str) -> tuple[Variant, ...]:
-    """All variants for NER; for POS, where every move is allowed, those without constraints."""
-    return VARIANTS if task == "ner" else tuple(v for v in VARIANTS if v.constrain == "never")
+def variants_for(task: str, also: Sequence[str] = ()) -> tuple[Variant, ...]:
+    """The variants of a comparison; for POS, where every move is allowed, those that constraints do not make.
 
+    Args:
+        task: "ner" or "pos".
+        also: names of ``ALSO`` to add, or "all".
 
-def runs_of(variants: Sequence[Variant], recipe: Recipe) -> list[tuple[Recipe, list[Variant]]]:
-    """The training runs that variants need: the recipe of each, and the variants that decode its model."""
-    runs: dict[tuple[str, str], list[Variant]] = {}
-    for variant in variants:
-        runs.setdefault(variant.trained_as, []).append(variant)
-    return [
-        (recipe.model_copy(update={"head": head, "constrain": constrain}), decoders)
-        for (head, constrain), decoders in runs.items()
-    ]
+    Raises:
+        ArgumentError: if there is no such variant.
+    """
+    names = [variant.name for variant in ALSO]
+    for name in also:
+        if name not in (*names, "all"):
+            raise ArgumentError(f"also: expected one of {', '.join(names)} or all, got {name!r}")
+    chosen = [*VARIANTS, *(v for v in ALSO if v.name in also or "all" in also)]
+    if task != "ner":
+        chosen = [v for v in chosen if v.constrain == "never" or v.smoothing]
+    return tuple(chosen)

@@ -5,8 +5,9 @@
 
 from .corpora import BuiltinCorpus, export_corpus, get_corpus, list_corpora
 from .corpus import Corpus, ReadReport
-from .readers import make_corpus, read_corpus
+from .readers import make_corpus, read_corpus, stream_corpus
 from .sentence import Sentence
+from .shards import ShardedCorpus, open_shards, write_shards
 from .split import hold_out
 from .tokenizer import sentence_from_text, tokenize
 from .vocabulary import Vocabulary
@@ -16,13 +17,17 @@ __all__ = [
     "Corpus",
     "ReadReport",
     "Sentence",
+    "ShardedCorpus",
     "Vocabulary",
     "export_corpus",
     "get_corpus",
     "hold_out",
     "list_corpora",
     "make_corpus",
+    "open_shards",
     "read_corpus",
     "sentence_from_text",
+    "stream_corpus",
     "tokenize",
+    "write_shards",
 ]

@@ -19,7 +19,7 @@ from .sentence import Sentence
 from .shapes import word_shape
 from .vocabulary import PADDING, Vocabulary
 
-__all__ = ["MAX_CHARS", "Batch", "EncodedSentences", "encode", "encode_tokens"]
+__all__ = ["MAX_CHARS", "Batch", "EncodedSentences", "encode", "encode_tokens", "plan_batches", "shuffled"]
 
 MAX_CHARS = 48
 """A longer token keeps its first and last 24 characters for the character encoder."""
@@ -112,19 +112,10 @@ class EncodedSentences:
         Returns:
             For each batch, the positions of its sentences.
         """
-        lengths = np.array([len(sentence) for sentence in self.sentences])
-        order = np.flatnonzero(lengths)
+        lengths = np.array([len(sentence) for sentence in self.sentences], dtype=np.int64)
         if generator is None:
-            order = order[np.argsort(-lengths[order], kind="stable")]
-            return _cut(order, lengths, batch_size, tokens)
-        order = generator.permutation(order)
-        usual = max(1, round(tokens / lengths[order].mean())) if tokens and len(order) else batch_size
-        chunks = [
-            chunk
-            for pool in _chunks(order, usual * _POOL)
-            for chunk in _cut(pool[np.argsort(lengths[pool], kind="stable")], lengths, batch_size, tokens)
-        ]
-        return [chunks[i] for i in generator.permutation(len(chunks))]
+            return plan_batches(lengths, batch_size, tokens=tokens)
+        return shuffled(lengths, batch_size, tokens, generator)
 
     def words(self, index: Int[np.ndarray, " B"]) -> Int[Tensor, " N"]:
         """The word indices of all tokens of the sentences at some positions."""
@@ -136,7 +127,9 @@ class EncodedSentences:
         lengths = np.array([len(row) for row in rows])
         mask = np.arange(lengths.max()) < lengths[:, None]
         tokens = np.concatenate(rows)
-        used, inverse = np.unique(tokens, return_inverse=True)
+        used, first, inverse = np.unique(tokens, return_index=True, return_inverse=True)
+        order = np.argsort(first)  # types come as they occur in the batch, wherever it comes from
+        used, inverse = used[order], np.argsort(order)[inverse]
         words = np.full(mask.shape, PADDING)
         words[mask] = self.type_words[tokens]
         types = np.zeros(mask.shape, dtype=np.int64)
@@ -155,6 +148,22 @@ class EncodedSentences:
             types=torch.from_numpy(types),
             tags=None if tags is None else torch.from_numpy(tags),
         )
+
+
+def plan_batches(
+    lengths: Int[np.ndarray, " N"], batch_size: int = 1, *, tokens: int = 0
+) -> list[Int[np.ndarray, " B"]]:
+    """Batches of sentences of similar length, the longest first; empty sentences are left out.
+
+    Args:
+        lengths: number of tokens of each sentence.
+        batch_size: sentences in a batch.
+        tokens: instead of that, tokens in a batch at most, padding included; see
+            :meth:`EncodedSentences.plan`.
+    """
+    order = np.flatnonzero(lengths)
+    order = order[np.argsort(-lengths[order], kind="stable")]
+    return _cut(order, lengths, batch_size, tokens)
 
 
 def encode(
@@ -206,6 +215,20 @@ def encode_tokens(sentences: Sequence[Sequence[str]], vocabulary: Vocabulary) ->
         sentences=encoded,
         tags=None,
     )
+
+
+def shuffled(
+    lengths: Int[np.ndarray, " N"], batch_size: int, tokens: int, generator: np.random.Generator
+) -> list[Int[np.ndarray, " _"]]:
+    """Batches of sentences of similar length, in random order; see :meth:`EncodedSentences.plan`."""
+    order = generator.permutation(np.flatnonzero(lengths))
+    usual = max(1, round(tokens / lengths[order].mean())) if tokens and len(order) else batch_size
+    chunks = [
+        chunk
+        for pool in _chunks(order, usual * _POOL)
+        for chunk in _cut(pool[np.argsort(lengths[pool], kind="stable")], lengths, batch_size, tokens)
+    ]
+    return [chunks[i] for i in generator.permutation(len(chunks))]
 
 
 def _chunks(array: np.ndarray, size: int) -> list[np.ndarray]:

@@ -22,6 +22,7 @@ class Sentence:
         offsets: for each token its place in ``text``, in characters, half-open:
             ``tokens[i] == text[start:end]``; ascending, without overlap.
         id: the name that the file gives the sentence.
+        document: the name or number of the document that it is of, where the file says.
 
     Raises:
         ArgumentError: if lengths differ, a token or tag is empty, or offsets and text do not fit.
@@ -32,6 +33,7 @@ class Sentence:
     text: str | None = None
     offsets: tuple[tuple[int, int], ...] | None = None
     id: str | None = None
+    document: str | None = None
 
     def __post_init__(self) -> None:
         for number, token in enumerate(self.tokens, start=1):

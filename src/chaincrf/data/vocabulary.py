@@ -90,6 +90,35 @@ class Vocabulary:
             freeze: the pretrained words of the training data have vectors that training does not change.
         """
         tokens = Counter(token for sentence in sentences for token in sentence.tokens)
+        return cls.from_counts(
+            tokens,
+            set().union(*tokens),
+            tags,
+            min_count=min_count,
+            pretrained=pretrained,
+            max_pretrained=max_pretrained,
+            freeze=freeze,
+        )
+
+    @classmethod
+    def from_counts(
+        cls,
+        tokens: Mapping[str, int],
+        chars: Iterable[str],
+        tags: Sequence[str],
+        *,
+        min_count: int = 1,
+        pretrained: Iterable[str] = (),
+        max_pretrained: int | None = None,
+        freeze: bool = False,
+    ) -> Vocabulary:
+        """The vocabulary of training data whose tokens were counted before.
+
+        Args:
+            tokens: how often each occurs, in the order of the first occurrence.
+            chars: their characters.
+            tags, min_count, pretrained, max_pretrained, freeze: as of :meth:`build`.
+        """
         known = dict.fromkeys(pretrained)
         words: Counter[str] = Counter()
         for token, count in tokens.items():
@@ -103,7 +132,7 @@ class Vocabulary:
             trained = [word for word in trained if word not in known]
         return cls(
             words=(*_RESERVED, *trained, *frozen, *rest),
-            chars=(*_RESERVED, *sorted(set().union(*tokens))),
+            chars=(*_RESERVED, *sorted(chars)),
             tags=tuple(tags),
             num_trained=len(_RESERVED) + len(trained),
         )

@@ -12,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 from ..crf.chain import LinearChain
 from ..crf.checks import checked_weights
 from ..crf.reference.score import UNKNOWN
+from ..errors import ArgumentError
 from ..labels import Constraints
 from .head import Head, Reduction, check_num_tags, reduce_loss
 
@@ -26,6 +27,7 @@ class Softmax(Head):
         constraints: the moves that are allowed; see :class:`chaincrf.CRF`.
         constrain: ``"decode"``: the loss is the cross-entropy, decoding keeps to the constraints.
             ``"always"``: the loss, too, counts the allowed paths only.
+        label_smoothing: the share of each token's target that is spread evenly over all tags.
 
     Raises:
         ArgumentError: no tags, constraints of another size, or an unknown ``constrain``.
@@ -37,8 +39,15 @@ class Softmax(Head):
         constraints: Constraints | None = None,
         *,
         constrain: Literal["always", "decode"] = "decode",
+        label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(num_tags, constraints, constrain)
+        if not 0 <= label_smoothing < 1 or (label_smoothing and constrain == "always"):
+            raise ArgumentError(
+                'label_smoothing: expected 0 <= label_smoothing < 1, and 0 with constrain="always", '
+                f"got {label_smoothing}"
+            )
+        self.label_smoothing = label_smoothing
 
     def chain(
         self,
@@ -87,7 +96,7 @@ class Softmax(Head):
         if self.keeps(None):
             loss = -chain.log_likelihood(tags, weights)
         else:
-            loss = _cross_entropy(chain, tags)
+            loss = _cross_entropy(chain, tags, self.label_smoothing)
             if weights is not None:
                 given = checked_weights(weights, chain.emissions, mask)
                 loss = loss * (given if given.dim() == 2 else given.unsqueeze(1))
@@ -116,7 +125,9 @@ class Softmax(Head):
         return torch.where(counts & possible, tags, -1)
 
 
-def _cross_entropy(chain: LinearChain, tags: Int[Tensor, "B T"]) -> Float[Tensor, "B T"]:
+def _cross_entropy(
+    chain: LinearChain, tags: Int[Tensor, "B T"], smoothing: float = 0.0
+) -> Float[Tensor, "B T"]:
     """What the chain with zero transitions says, without a recursion: an impossible sequence has loss inf."""
     scores, gold = chain.emissions, tags
     if chain.mask is not None:
@@ -126,5 +137,7 @@ def _cross_entropy(chain: LinearChain, tags: Int[Tensor, "B T"]) -> Float[Tensor
     chosen = scores.gather(2, gold.clamp(0, scores.shape[2] - 1).unsqueeze(2)).squeeze(2)
     impossible = (dead | ((gold != UNKNOWN) & (chosen == -torch.inf))).any(1, keepdim=True)
     scores = torch.where(impossible.unsqueeze(2), 0.0, scores)
-    loss = F.cross_entropy(scores.transpose(1, 2), gold, reduction="none", ignore_index=UNKNOWN)
+    loss = F.cross_entropy(
+        scores.transpose(1, 2), gold, reduction="none", ignore_index=UNKNOWN, label_smoothing=smoothing
+    )
     return torch.where(impossible, torch.inf, loss)

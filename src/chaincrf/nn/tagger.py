@@ -49,6 +49,7 @@ class BiLSTMTagger(nn.Module):
         constraints: the moves that are allowed, from :func:`chaincrf.labels.constraints_from_tags`.
         constrain: when the constraints hold: ``"always"`` (a CRF's training and decoding) or ``"decode"``.
             A softmax head scores tags one by one, so there they can hold in decoding only.
+        label_smoothing: of a softmax head's loss.
 
     Source: Huang, Xu & Yu (2015); the character CNN by Ma & Hovy (2016).
     """
@@ -75,6 +76,7 @@ class BiLSTMTagger(nn.Module):
         head: Literal["crf", "softmax"] = "crf",
         constraints: Constraints | None = None,
         constrain: Literal["always", "decode"] = "always",
+        label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
         self.words = WordEmbedding(num_words, word_dim, num_trained=num_trained, word_dropout=word_dropout)
@@ -88,6 +90,7 @@ class BiLSTMTagger(nn.Module):
             self.shapes = nn.Embedding(num_shapes, shape_dim)
             nn.init.uniform_(self.shapes.weight, -math.sqrt(3 / shape_dim), math.sqrt(3 / shape_dim))
         size = word_dim + bool(num_chars) * char_filters + bool(num_shapes) * shape_dim
+        self.input_size = size
         locked = dropout_mask == "sentence"
         self.dropout = LockedDropout(dropout) if locked else Dropout(dropout)
         self.encoder = BiLSTM(
@@ -97,7 +100,7 @@ class BiLSTMTagger(nn.Module):
         if head == "crf":
             self.head: CRF | Softmax = CRF(num_tags, constraints, constrain=constrain)
         elif head == "softmax":
-            self.head = Softmax(num_tags, constraints, constrain="decode")
+            self.head = Softmax(num_tags, constraints, constrain="decode", label_smoothing=label_smoothing)
         else:
             raise ArgumentError(f"head: expected 'crf' or 'softmax', got {head!r}")
 
@@ -122,15 +125,53 @@ class BiLSTMTagger(nn.Module):
         Raises:
             ArgumentError: if the model reads characters or shapes and got none.
         """
+        if types is None:  # said with the name of what is read
+            chars = shapes = None
         vectors = [self.words(words)]
+        for feature in self._features(chars, shapes):
+            assert types is not None  # else _features has raised
+            vectors.append(F.embedding(types, feature))
+        return self.score(torch.cat(vectors, dim=2), mask)
+
+    def represent(
+        self,
+        words: Int[Tensor, " U"],
+        *,
+        chars: Int[Tensor, "U C"] | None = None,
+        shapes: Int[Tensor, " U"] | None = None,
+    ) -> Float[Tensor, "U D"]:
+        """What the encoder reads of U distinct tokens, D = ``input_size``; the same in every sentence.
+
+        Args:
+            words: their word indices.
+            chars: their characters; a model that reads none ignores them.
+            shapes: their shapes; likewise.
+
+        Raises:
+            ArgumentError: if the model reads characters or shapes and got none.
+        """
+        return torch.cat([self.words(words[None])[0], *self._features(chars, shapes)], dim=1)
+
+    def score(self, vectors: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B T K"]:
+        """A score for every tag at every token, from what the encoder reads.
+
+        Args:
+            vectors: of :meth:`represent`, at their tokens.
+            mask: True where there is a token.
+        """
+        states = self.encoder(self.dropout(vectors), mask)
+        return self.projection(self.dropout(states))
+
+    def _features(self, chars: Tensor | None, shapes: Tensor | None) -> list[Tensor]:
+        """Vectors of the characters and of the shape of distinct tokens, as far as the model reads them."""
+        vectors = []
         for name, encoder, given in (("chars", self.chars, chars), ("shapes", self.shapes, shapes)):
             if encoder is None:
                 continue
-            if given is None or types is None:
+            if given is None:
                 raise ArgumentError(f"{name}, types: expected both, as this model reads {name}; got None")
-            vectors.append(F.embedding(types, encoder(given)))
-        states = self.encoder(self.dropout(torch.cat(vectors, dim=2)), mask)
-        return self.projection(self.dropout(states))
+            vectors.append(encoder(given))
+        return vectors
 
     def forward(
         self,

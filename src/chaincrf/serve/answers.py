@@ -19,7 +19,7 @@ class Tagging(NamedTuple):
 
     served: Served
     probabilities: bool
-    threshold: float | None
+    threshold: float | str | None
     k_best: int
 
 

@@ -54,7 +54,7 @@ class _Refused(Exception):  # noqa: N818
     ) -> None:
         super().__init__(message)
         self.status = status
-        self.body = problem_body(loc, message, kind)
+        self.body = problem_body(loc, _printable(message), kind)
         self.headers = {} if retry_after is None else {"retry-after": str(retry_after)}
 
 
@@ -170,6 +170,11 @@ class _Service:
 
     def check_text(self, text: str | list[str], *where: str | int) -> int:
         """The number of characters of a text, if it is one."""
+        try:
+            "".join(text).encode()
+        except UnicodeEncodeError:
+            message = "expected Unicode characters, found half a surrogate pair"
+            raise _Refused(422, ("body", *where), message, "string_unicode") from None
         size = len(text) if isinstance(text, str) else sum(map(len, text)) + len(text)
         if size > self.config.max_chars:
             message = f"expected at most {self.config.max_chars} characters, got {size}"

@@ -27,6 +27,9 @@ Send = Callable[[Message], Awaitable[None]]
 
 _OPEN = ("/", "/healthz", "/readyz", "/openapi.json")  # and the files of the page
 _PATHS = (*_OPEN, "/metrics", "/v1/tag", "/v1/explain", "/v1/model", "/v1/models")
+_POLITE = (
+    2**24
+)  # bytes that are read of too large a body, so that its sender hears why, not that it was cut off
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -169,7 +172,7 @@ class Gate:
             (b"connection", b"close"),
         )
         length = headers.get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > self._max_body:
+        if not length.isdigit() or int(length) > self._max_body + _POLITE:
             raise too_large
         pieces, size, more = [], 0, True
         try:
@@ -178,15 +181,18 @@ class Gate:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise _Gone
-                    pieces.append(message.get("body", b""))
-                    size += len(pieces[-1])
-                    if size > self._max_body:
+                    size += len(message.get("body", b""))
+                    if size <= self._max_body:
+                        pieces.append(message.get("body", b""))
+                    elif size > self._max_body + _POLITE:
                         raise too_large
                     more = message.get("more_body", False)
         except TimeoutError:
             late = f"the body did not arrive in {self._seconds:g} seconds"
             close = (b"connection", b"close")
             raise _Refusal(HTTPStatus.REQUEST_TIMEOUT, "body", late, "timeout", close) from None
+        if size > self._max_body:
+            raise too_large
         whole: Message | None = {"type": "http.request", "body": b"".join(pieces), "more_body": False}
 
         async def replay() -> Message:

@@ -23,6 +23,14 @@ Text = Annotated[
     Field(description="a raw text of any length, or the tokens of one sentence", union_mode="left_to_right"),
 ]
 Probability = Annotated[float, Field(ge=0, le=1)]
+Precision = Annotated[
+    str,
+    Field(
+        pattern=r"^precision>=[01](\.[0-9]+)?$",
+        max_length=40,
+        description="the probability from which on spans had this precision, of a model that was calibrated",
+    ),
+]
 Index = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Name = Annotated[str, Field(max_length=64, description="a model's name; without it, the first model")]
 
@@ -63,11 +71,11 @@ class TagRequest(_Request):
     texts: list[Text] | None = Field(default=None, min_length=1)
     model: Name | None = None
     probabilities: bool = Field(default=True, description="of spans, tokens and sentences")
-    threshold: Probability | None = Field(
+    threshold: Probability | Precision | None = Field(
         default=None, description="leave out spans of a lower probability; their tokens become O"
     )
     k_best: Index = Field(default=0, description="so many best paths of each text")
-    constraints: list[KnownConstraint] = Field(default_factory=list, max_length=10_000)
+    constraints: list[KnownConstraint] = Field(default_factory=list, max_length=1000)
 
     @model_validator(mode="after")
     def _one_of_both(self) -> TagRequest:
@@ -132,7 +140,7 @@ class AllowedTags(_Request):
     """The tags that are left to a token."""
 
     token: Index = Field(description="its place in the sentence")
-    tags: list[str] = Field(min_length=1, max_length=10_000)
+    tags: list[str] = Field(min_length=1)
 
 
 class ExplainRequest(_Request):
@@ -154,7 +162,7 @@ class ExplainRequest(_Request):
     sentence: Index = Field(default=0, description="which sentence of the text")
     model: Name | None = None
     allowed: list[AllowedTags] = Field(
-        default_factory=list, max_length=10_000, description="tags that are left to some tokens"
+        default_factory=list, max_length=1000, description="tags that are left to some tokens"
     )
     k_best: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
 

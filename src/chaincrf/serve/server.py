@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import multiprocessing
 import os
@@ -27,6 +28,7 @@ from .settings import ServeConfig
 
 __all__ = ["serve"]
 
+_LAST_CALL = 0.1  # seconds for what is on its way when the server stops to listen
 _GAVE_UP = 3  # the exit status of a worker that could not start
 
 
@@ -64,6 +66,8 @@ def _bind(config: ServeConfig) -> socket.socket:
 
 def _work(config: ServeConfig, folders: Mapping[str, Path], listening: socket.socket) -> None:
     """One process that serves."""
+    # oneDNN keeps what it makes for every shape of batch, and a server sees them all: memory would grow.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
     import torch
 
     from .app import create_app
@@ -119,6 +123,16 @@ class _Server(uvicorn.Server):
 
     def _end(self) -> None:
         self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take in who has connected already, and what they are sending, before connections are closed."""
+        for listening in sockets or []:
+            listening.listen(0)  # who comes now is told to come again, not taken in and dropped
+        await asyncio.sleep(_LAST_CALL)
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(_LAST_CALL)
+        await super().shutdown(sockets)
 
 
 def _protocol(seconds: float) -> Any:

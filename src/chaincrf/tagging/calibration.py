@@ -102,15 +102,14 @@ def fit_temperature(bundle: Bundle, sentences: Sequence[Sentence]) -> float:
     from scipy.optimize import minimize_scalar
 
     chains = []
-    for batch, emissions in emissions_of(bundle, [sentence.tokens for sentence in sentences], 4096):
-        gold = torch.full(batch.mask.shape, -100)
-        for n, row in enumerate(batch.index.tolist()):
+    for batch in emissions_of(bundle, [sentence.tokens for sentence in sentences], 4096):
+        gold = torch.full(tuple(batch.mask.shape), -100)
+        for n, row in enumerate(batch.index):
             if (tags := sentences[row].tags) is None:
                 raise DataError(f"sentence {row + 1}: expected gold tags, found none")
             gold[n, : len(tags)] = torch.tensor([bundle.vocabulary.tag(tag) for tag in tags])
-        chains.append(
-            (bundle.model.head.chain(emissions, batch.mask, constrained=True), gold.to(emissions.device))
-        )
+        chain = bundle.model.head.chain(batch.emissions, batch.mask, constrained=True)
+        chains.append((chain, gold.to(batch.mask.device)))
 
     def loss(log_scale: float) -> float:
         total = 0.0

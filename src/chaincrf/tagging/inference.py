@@ -7,17 +7,18 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ..crf import LinearChain
-from ..data.batching import Batch, encode_tokens
+from ..data.batching import plan_batches
 from ..errors import ArgumentError
 from ..labels import Span, tags_to_spans
 from .bundle import Bundle
 from .span_probability import span_log_probability
+from .types import TypeVectors
 
-__all__ = ["Allowed", "Prediction", "emissions_of", "predict", "predict_k_best"]
+__all__ = ["Allowed", "Prediction", "Scored", "emissions_of", "predict", "predict_k_best"]
 
 Allowed = Sequence[np.ndarray | None]
 
@@ -48,6 +49,7 @@ def predict(
     batch_tokens: int = 4096,
     probabilities: bool = True,
     temperature: float = 1.0,
+    vectors: TypeVectors | None = None,
 ) -> list[Prediction]:
     """Decode sentences.
 
@@ -59,6 +61,7 @@ def predict(
             It changes the speed; of the results the rounding of probabilities alone.
         probabilities: compute them; forward-backward costs more than Viterbi.
         temperature: what all scores are divided by before they become probabilities.
+        vectors: what earlier calls learned of the tokens; None: nothing.
 
     Returns:
         One for each sentence, in order.
@@ -70,12 +73,12 @@ def predict(
     results = [Prediction((), ())] * len(sentences)
     if probabilities:
         results = [Prediction((), (), 1.0, (), ())] * len(sentences)
-    for batch, emissions in emissions_of(bundle, sentences, batch_tokens):
-        chain = _chain(bundle, batch, emissions, allowed, temperature)
+    for batch in emissions_of(bundle, sentences, batch_tokens, vectors):
+        chain = _chain(bundle, batch, allowed, temperature)
         with torch.inference_mode():
             best = chain.viterbi()[0]
             rows = best.tolist()
-        index = batch.index.tolist()
+        index = batch.index
         read = []
         for row, path in zip(index, rows, strict=True):
             path = path[: len(sentences[row])]  # noqa: PLW2901
@@ -102,6 +105,7 @@ def predict_k_best(
     allowed: Allowed | None = None,
     batch_tokens: int = 4096,
     temperature: float = 1.0,
+    vectors: TypeVectors | None = None,
 ) -> list[list[tuple[tuple[str, ...], float]]]:
     """The k most probable paths of each sentence (fewer if there are not so many), the best first.
 
@@ -112,6 +116,7 @@ def predict_k_best(
         allowed: see :func:`predict`.
         batch_tokens: see :func:`predict`.
         temperature: see :func:`predict`.
+        vectors: see :func:`predict`.
 
     Returns:
         For each sentence its paths, each with its probability.
@@ -123,12 +128,12 @@ def predict_k_best(
         raise ArgumentError(f"k: expected at least 1, got {k}")
     names = bundle.vocabulary.tags
     results: list[list[tuple[tuple[str, ...], float]]] = [[((), 1.0)] for _ in sentences]
-    for batch, emissions in emissions_of(bundle, sentences, batch_tokens):
-        chain = _chain(bundle, batch, emissions, allowed, temperature)
+    for batch in emissions_of(bundle, sentences, batch_tokens, vectors):
+        chain = _chain(bundle, batch, allowed, temperature)
         with torch.inference_mode():
             paths, scores, counts = chain.k_best(k)
             p = (scores.double() - chain.log_partition().double().unsqueeze(1)).exp().clamp(max=1.0)
-        for n, row in enumerate(batch.index.tolist()):
+        for n, row in enumerate(batch.index):
             count, length = int(counts[n]), len(sentences[row])
             _check_path(-1 if not count else 0)
             results[row] = [
@@ -138,46 +143,65 @@ def predict_k_best(
     return results
 
 
+class Scored(NamedTuple):
+    """A batch with its scores.
+
+    Attributes:
+        index: the position of each sentence.
+        mask: True where there is a token.
+        emissions: a score for every tag at every token.
+    """
+
+    index: list[int]
+    mask: Bool[Tensor, "B T"]
+    emissions: Float[Tensor, "B T K"]
+
+
 def emissions_of(
-    bundle: Bundle, sentences: Sequence[Sequence[str]], batch_tokens: int
-) -> Iterator[tuple[Batch, Tensor]]:
-    """Batches of sentences of like length, with their scores.
+    bundle: Bundle,
+    sentences: Sequence[Sequence[str]],
+    batch_tokens: int,
+    vectors: TypeVectors | None = None,
+) -> Iterator[Scored]:
+    """Batches of sentences of like length, with their scores; empty sentences are left out.
 
     Args:
         bundle: the model.
         sentences: the tokens of each.
         batch_tokens: see :func:`predict`.
+        vectors: see :func:`predict`.
 
     Raises:
         ArgumentError: ``batch_tokens`` is below 1.
     """
     if batch_tokens < 1:
         raise ArgumentError(f"batch_tokens: expected at least 1, got {batch_tokens}")
-    model = bundle.model
-    device = model.projection.weight.device
-    encoded = encode_tokens(sentences, bundle.vocabulary)
-    for index in encoded.plan(1, tokens=batch_tokens):
-        batch = encoded.batch(index).to(device)
+    rows, table = (vectors or TypeVectors(bundle)).look_up(sentences)
+    lengths = np.array([len(row) for row in rows], dtype=np.int64)
+    for index in plan_batches(lengths, tokens=batch_tokens):
+        counts = torch.from_numpy(np.arange(lengths[index[0]]) < lengths[index, None])
+        types = np.zeros(tuple(counts.shape), dtype=np.int64)
+        types[counts.numpy()] = np.concatenate([rows[i] for i in index])
+        mask = counts.to(table.device)
         with torch.inference_mode():
-            emissions = model.emissions(**batch.inputs)
-        yield batch, emissions
+            inputs = table.index_select(0, torch.from_numpy(types.ravel()).to(table.device))
+            emissions = bundle.model.score(inputs.view(*types.shape, -1), mask)
+        yield Scored(index.tolist(), mask, emissions)
 
 
-def _chain(
-    bundle: Bundle, batch: Batch, emissions: Tensor, allowed: Allowed | None, temperature: float
-) -> LinearChain:
+def _chain(bundle: Bundle, batch: Scored, allowed: Allowed | None, temperature: float) -> LinearChain:
     """The distribution that is decoded, and whose probabilities are told."""
     with torch.inference_mode():
-        chain = bundle.model.head.chain(emissions, batch.mask, constrained=True)
+        chain = bundle.model.head.chain(batch.emissions, batch.mask, constrained=True)
         if temperature != 1.0:
             chain = chain.scaled(1 / temperature)
-        masks = [None if allowed is None else allowed[row] for row in batch.index.tolist()]
+        masks = [None if allowed is None else allowed[row] for row in batch.index]
         if any(mask is not None for mask in masks):
-            kept = np.ones(tuple(emissions.shape), dtype=bool)
+            kept = np.ones(tuple(batch.emissions.shape), dtype=bool)
             for row, mask in zip(kept, masks, strict=True):
                 if mask is not None:
                     row[: len(mask)] = mask
-            chain = chain.restrict(torch.from_numpy(kept).to(emissions.device))
+            chain = chain.restrict(torch.from_numpy(kept).to(batch.emissions.device))
     return chain
 
 
@@ -189,9 +213,15 @@ def _probabilities(
     scheme: str | None,
 ) -> tuple[list[float], list[list[float]], list[float]]:
     """Of the best paths, of their tags, and of their spans."""
+    with torch.inference_mode(False), torch.enable_grad():  # the gradient of log Z is the marginals
+        emissions = chain.emissions.clone().requires_grad_()
+        moves = (chain.transitions, chain.start_transitions, chain.end_transitions)
+        mask = None if chain.mask is None else chain.mask.clone()
+        log_z = LinearChain(emissions, *(move.detach().clone() for move in moves), mask).log_partition()
+        (marginals,) = torch.autograd.grad(log_z.sum(), emissions)
     with torch.inference_mode():
-        whole = chain.log_likelihood(best).exp()
-        single = chain.marginals().gather(2, best.clamp(min=0).unsqueeze(2)).squeeze(2)
+        whole = chain.log_likelihood(best).exp().clamp(max=1.0)
+        single = marginals.gather(2, best.clamp(min=0).unsqueeze(2)).squeeze(2).clamp(0.0, 1.0)
         spanned = []
         if scheme is not None:
             spanned = span_log_probability(chain, spans, tags, scheme).exp().tolist()

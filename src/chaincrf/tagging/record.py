@@ -44,6 +44,7 @@ class Architecture(_Record):
     word_dropout: float = Field(ge=0, lt=1)
     head: Literal["crf", "softmax"]
     constrain: Literal["always", "decode"]
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
 
 
 class Calibration(_Record):

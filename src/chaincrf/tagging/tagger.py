@@ -22,6 +22,7 @@ from .document import Document, Places, Text, read_document
 from .inference import Allowed, Prediction, predict, predict_k_best
 from .record import Calibration
 from .result import Path, Tagged
+from .types import TypeVectors
 
 __all__ = ["AHEAD", "BATCH_TOKENS", "Constraints", "Tagger"]
 
@@ -42,8 +43,9 @@ class Tagger:
         tagger = Tagger.load("model")
         tagger.tag("Barack Obama visited Paris.").spans
 
-    Threads may share one: nothing in it changes once it is made. A text's result depends neither on the
-    other texts nor on the sizes of batches, but for the rounding of scores and probabilities (about 1e-6).
+    Threads may share one. The model's weights must stay as they are: the vectors of words are kept. A text's
+    result depends neither on the other texts nor on the sizes of batches, but for the rounding of scores and
+    probabilities (about 1e-6).
 
     Args:
         bundle: the model; it is put into evaluation mode.
@@ -61,6 +63,7 @@ class Tagger:
     ) -> None:
         bundle.model.eval()
         self.bundle = bundle
+        self._vectors = TypeVectors(bundle)
         self._calibration = bundle.config.calibration or Calibration()
         self.tokenizer = tokenizer
         self.splitter = splitter
@@ -158,6 +161,7 @@ class Tagger:
                 batch_tokens=batch_tokens,
                 probabilities=probabilities,
                 temperature=self._calibration.temperature,
+                vectors=self._vectors,
             )
             if probabilities and self._calibration.isotonic:
                 found = [self._mapped(prediction) for prediction in found]
@@ -184,8 +188,9 @@ class Tagger:
         (document,) = self._documents([text], [constraints])
         allowed = self._allowed([document])
         paths: list[tuple[tuple[str, ...], float]] = [((), 1.0)]
+        sentences, temperature = document.sentences(), self._calibration.temperature
         for found in predict_k_best(
-            self.bundle, document.sentences(), k, allowed=allowed, temperature=self._calibration.temperature
+            self.bundle, sentences, k, allowed=allowed, temperature=temperature, vectors=self._vectors
         ):
             both = ((left + right, p * q) for left, p in paths for right, q in found)
             paths = heapq.nlargest(k, both, key=lambda path: path[1])
@@ -204,7 +209,9 @@ class Tagger:
     ) -> list[list[str]]:
         """The tags alone."""
         tokens = [sentence.tokens for sentence in sentences]
-        found = predict(self.bundle, tokens, batch_tokens=batch_tokens, probabilities=False)
+        found = predict(
+            self.bundle, tokens, batch_tokens=batch_tokens, probabilities=False, vectors=self._vectors
+        )
         return [list(prediction.tags) for prediction in found]
 
     def _documents(self, texts: Iterable[Text], constraints: Constraints | None) -> Iterator[Document]:

@@ -209,6 +209,7 @@ def explain(
     legal = None if config.scheme is None else constraints_from_tags(tags, config.scheme)
     with torch.inference_mode():
         chain = model.head.chain(model.emissions(**batch.inputs), constrained=True)
+        chain = chain.scaled(1 / config.calibration.temperature) if config.calibration else chain
         found = trellis(chain, _allowed(allowed or {}, tags, len(tokens)), k=k, legal=legal)
     places = tuple((document.offsets[i][0], document.offsets[j - 1][1]) for i, j in document.borders)
     return Explanation(places, tokens, document.offsets[begin:end], tags, legal, found)

@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from ..data.streaming import StreamedSentences
 from ..errors import ModelError
 from .recipe import Recipe
 from .setup import Prepared
@@ -151,6 +152,9 @@ def data_digest(prepared: Prepared, model: nn.Module) -> str:
     digest = hashlib.sha256()
     digest.update(json.dumps([prepared.vocabulary.to_json(), [*map(list, prepared.dev_tags)]]).encode())
     for data in (prepared.train, prepared.dev):
+        if isinstance(data, StreamedSentences):
+            digest.update(data.corpus.report.sha256.encode())
+            continue
         for name, part in vars(data).items():
             for array in [part] if isinstance(part, np.ndarray) else part or []:
                 digest.update(f"{name}{array.dtype}{array.shape}".encode())

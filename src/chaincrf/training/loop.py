@@ -13,13 +13,15 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from lightning_fabric.wrappers import _FabricModule
+from torch import Tensor
 
 from ..data.batching import EncodedSentences
+from ..data.streaming import StreamedSentences
 from ..errors import NotFiniteError
 from ..evaluation import Score, evaluate_tags, token_accuracy
 from ..nn import BiLSTMTagger
-from ..tagging.predict import predict_tags
+from ..tagging.predict import Way, predict_tags
 from .checkpoint import Checkpoints
 from .finite import FiniteCheck
 from .processes import Processes, launch
@@ -40,7 +42,7 @@ def fit(
     prepared: Prepared,
     recipe: Recipe,
     *,
-    decoders: Mapping[str, bool | None] | None = None,
+    decoders: Mapping[str, Way] | None = None,
     checkpoints: Checkpoints | None = None,
     on_step: Callable[[int, int], None] = lambda done, total: None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
@@ -134,7 +136,8 @@ def _counts(
     if scheme is None:
         found = token_accuracy(gold, predicted)
         return found.correct, found.total, found.total
-    return tuple(evaluate_tags(gold, predicted, scheme).overall)
+    overall = evaluate_tags(gold, predicted, scheme).overall
+    return overall.correct, overall.predicted, overall.gold
 
 
 def _score(counts: Sequence[int]) -> float:
@@ -142,7 +145,7 @@ def _score(counts: Sequence[int]) -> float:
 
 
 def _dev_scores(
-    model: BiLSTMTagger, prepared: Prepared, decoders: Mapping[str, bool | None], processes: Processes
+    model: BiLSTMTagger, prepared: Prepared, decoders: Mapping[str, Way], processes: Processes
 ) -> dict[str, float]:
     """The scores of all decoders; every process decodes its share of the sentences."""
     part = slice(processes.number, None, processes.count)
@@ -159,7 +162,11 @@ def _groups(plan: Iterable[_Index], size: int) -> Iterator[list[_Index]]:
 
 
 def _backward(
-    fabric: Fabric, model: nn.Module, processes: Processes, data: EncodedSentences, group: Sequence[_Index]
+    fabric: Fabric,
+    model: _FabricModule,
+    processes: Processes,
+    data: EncodedSentences | StreamedSentences,
+    group: Sequence[_Index],
 ) -> Float[Tensor, ""]:
     """The loss of several batches, the mean over all their sentences, and its gradient.
 

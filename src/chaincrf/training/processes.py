@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ __all__ = ["Processes", "launch", "leave"]
 
 # No buffer ever changes; PyTorch 2.13 gave the argument another name.
 _NEW = "forward_sync_buffers" in inspect.signature(DistributedDataParallel.__init__).parameters
-_BUFFERS = {"forward_sync_buffers" if _NEW else "broadcast_buffers": False}
+_BUFFERS: dict[str, Any] = {"forward_sync_buffers" if _NEW else "broadcast_buffers": False}
 
 
 def leave() -> None:
@@ -47,7 +48,7 @@ def launch(recipe: Recipe) -> Fabric:
         raise ConfigError("precision: 16-mixed needs a GPU; on the CPU take bf16-mixed or 32-true")
     world, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     strategy = "auto" if world == 1 else DDPStrategy(**_BUFFERS)
-    nodes = {"devices": local, "num_nodes": world // local} if world > 1 else {"devices": 1}
+    nodes: dict[str, Any] = {"devices": local, "num_nodes": world // local} if world > 1 else {"devices": 1}
     try:
         fabric = Fabric(accelerator=recipe.device, strategy=strategy, precision=recipe.precision, **nodes)
     except (RuntimeError, ValueError, MisconfigurationException) as error:

@@ -47,6 +47,12 @@ class Recipe(BaseModel):
         description="where the scheme's forbidden moves are excluded: in training and decoding, in decoding "
         "alone, or nowhere; for a softmax 'always' is 'decode', as it scores tags one by one; NER only",
     )
+    label_smoothing: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="share of a softmax head's target that is spread evenly over all tags; a CRF has none",
+    )
     vectors: str | list[str] = Field(
         default="builtin",
         description="pretrained word vectors: 'builtin' (23,000 English words of GloVe), 'none', or a file: "
@@ -126,6 +132,11 @@ class Recipe(BaseModel):
     batch_size: int = Field(default=16, ge=1, le=65536, description="sentences in a batch")
     batch_tokens: int = Field(
         default=0, ge=0, description="instead: tokens in a batch at most, padding included; 0: --batch-size"
+    )
+    shuffle_window: int = Field(
+        default=100_000,
+        ge=1,
+        description="sentences of a corpus in shards ('chaincrf corpus convert') that are shuffled together",
     )
     accumulate: int = Field(default=1, ge=1, le=65536, description="batches of which one step is made")
     ema: float = Field(

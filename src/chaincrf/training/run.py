@@ -11,6 +11,7 @@ import torch
 
 from .. import __version__
 from ..data.corpus import Corpus
+from ..data.shards import ShardedCorpus
 from ..tagging import Bundle, Tagger
 from .checkpoint import Checkpoints
 from .loop import fit
@@ -22,7 +23,7 @@ __all__ = ["environment", "finished_tagger", "run_record", "train"]
 
 
 def train(
-    train: Corpus,
+    train: Corpus | ShardedCorpus,
     dev: Corpus,
     recipe: Recipe | None = None,
     *,
@@ -33,7 +34,7 @@ def train(
     """Train a tagger and return it with the weights of its best epoch.
 
     Args:
-        train: the training data.
+        train: the training data, in memory or in shards.
         dev: the development data, by which the best epoch is chosen.
         recipe: how to train; the defaults are a good start.
         checkpoints: where the run is saved, and whether it goes on from there.
@@ -56,7 +57,9 @@ def train(
     return finished_tagger(bundle, recipe, kept, train, dev), record
 
 
-def finished_tagger(bundle: Bundle, recipe: Recipe, kept: Kept, train: Corpus, dev: Corpus) -> Tagger:
+def finished_tagger(
+    bundle: Bundle, recipe: Recipe, kept: Kept, train: Corpus | ShardedCorpus, dev: Corpus
+) -> Tagger:
     """A tagger with the kept weights, and with the record of how it came about in its configuration."""
     kept.restore(bundle.model)
     bundle.model.to("cpu").eval()
@@ -70,7 +73,7 @@ def finished_tagger(bundle: Bundle, recipe: Recipe, kept: Kept, train: Corpus, d
     return Tagger(replace(bundle, config=bundle.config.model_copy(update={"training": provenance})))
 
 
-def run_record(recipe: Recipe, train: Corpus, dev: Corpus) -> dict[str, Any]:
+def run_record(recipe: Recipe, train: Corpus | ShardedCorpus, dev: Corpus) -> dict[str, Any]:
     """What is trained with what: the recipe with its seed, the data with their hashes, the versions."""
     return {
         "recipe": recipe.model_dump(mode="json"),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +16,8 @@ from ..data.corpora import builtin_vectors
 from ..data.corpus import Corpus
 from ..data.sentence import Sentence
 from ..data.shapes import SHAPES
+from ..data.shards import ShardedCorpus
+from ..data.streaming import StreamedSentences
 from ..data.vector_formats import MAX_DIM
 from ..data.vectors import WordVectors, load_vectors
 from ..data.vocabulary import Vocabulary
@@ -42,7 +45,7 @@ class Prepared:
 
     scheme: str | None
     vocabulary: Vocabulary
-    train: EncodedSentences
+    train: EncodedSentences | StreamedSentences
     dev: EncodedSentences
     dev_tags: Sequence[Sequence[str]]
     vectors: tuple[Tensor, Tensor] | None
@@ -69,11 +72,12 @@ def in_scheme(corpus: Corpus, scheme: str | None) -> list[Sentence]:
     return sentences
 
 
-def prepare(train: Corpus, dev: Corpus, recipe: Recipe) -> Prepared:
+def prepare(train: Corpus | ShardedCorpus, dev: Corpus, recipe: Recipe) -> Prepared:
     """Decide on tags and vocabulary, and encode.
 
     The tag set is that of the training data; for NER closed under the scheme, so that a label seen only in
-    spans of one token can still be predicted in longer ones.
+    spans of one token can still be predicted in longer ones. A corpus in shards stays where it is, and its
+    sentences are encoded when they are wanted.
 
     Raises:
         DataError: if the data is of another task, has no sentence or no tags, or for NER no span: no model
@@ -86,34 +90,49 @@ def prepare(train: Corpus, dev: Corpus, recipe: Recipe) -> Prepared:
                 path=corpus.report.path,
             )
     scheme = recipe.scheme if recipe.task == "ner" else None
-    train_sentences, dev_sentences = in_scheme(train, scheme), in_scheme(dev, scheme)
-    for corpus, sentences in ((train, train_sentences), (dev, dev_sentences)):
-        if not sentences:
-            raise DataError("expected at least one sentence, found none", path=corpus.report.path)
-        if any(sentence.tags is None for sentence in sentences):
-            raise DataError("expected tagged sentences, found some without tags", path=corpus.report.path)
-        if scheme is not None and not any(set(sentence.tags or ()) - {"O"} for sentence in sentences):
-            raise DataError("expected spans, found only the tag O", path=corpus.report.path)
-    tags = _tag_set(train_sentences, scheme)
-    _check_size("tags", len(tags), MAX_TAGS, train.report.path)
+    dev_sentences = _checked(dev, scheme)
     tables = _read_vectors(recipe)
-    vocabulary = Vocabulary.build(
-        train_sentences,
-        tags,
-        min_count=recipe.min_count,
-        pretrained=chain.from_iterable(table.words for table in tables),
-        max_pretrained=recipe.pretrained_words,
-        freeze=recipe.freeze_vectors,
-    )
+    options: dict[str, Any] = {
+        "min_count": recipe.min_count,
+        "pretrained": chain.from_iterable(table.words for table in tables),
+        "max_pretrained": recipe.pretrained_words,
+        "freeze": recipe.freeze_vectors,
+    }
+    if isinstance(train, ShardedCorpus):
+        if scheme is not None and not train.report.labels:
+            raise DataError("expected spans, found only the tag O", path=train.folder)
+        labels = sorted(train.report.labels)
+        tags = list(train.tags) if scheme is None else scheme_tags(labels, scheme)
+        _check_size("tags", len(tags), MAX_TAGS, train.folder)
+        vocabulary = Vocabulary.from_counts(train.words, train.chars, tags, **options)
+        encoded = StreamedSentences(train, vocabulary, scheme, recipe.shuffle_window)
+    else:
+        sentences = _checked(train, scheme)
+        tags = _tag_set(sentences, scheme)
+        _check_size("tags", len(tags), MAX_TAGS, train.report.path)
+        vocabulary = Vocabulary.build(sentences, tags, **options)
+        encoded = encode(sentences, vocabulary, with_tags=True)
     _check_size("words", len(vocabulary.words), MAX_WORDS, train.report.path)
     return Prepared(
         scheme=scheme,
         vocabulary=vocabulary,
-        train=encode(train_sentences, vocabulary, with_tags=True),
+        train=encoded,
         dev=encode(dev_sentences, vocabulary),
         dev_tags=[sentence.tags or () for sentence in dev_sentences],
         vectors=_vector_rows(vocabulary, tables) if tables else None,
     )
+
+
+def _checked(corpus: Corpus, scheme: str | None) -> list[Sentence]:
+    """The sentences of a corpus in a scheme, if one can learn from them."""
+    sentences = in_scheme(corpus, scheme)
+    if not sentences:
+        raise DataError("expected at least one sentence, found none", path=corpus.report.path)
+    if any(sentence.tags is None for sentence in sentences):
+        raise DataError("expected tagged sentences, found some without tags", path=corpus.report.path)
+    if scheme is not None and not any(set(sentence.tags or ()) - {"O"} for sentence in sentences):
+        raise DataError("expected spans, found only the tag O", path=corpus.report.path)
+    return sentences
 
 
 def build_model(prepared: Prepared, recipe: Recipe) -> Bundle:
@@ -144,6 +163,7 @@ def build_model(prepared: Prepared, recipe: Recipe) -> Bundle:
             word_dropout=recipe.word_dropout,
             head=recipe.head,
             constrain="decode" if recipe.constrain == "decode" else "always",
+            label_smoothing=recipe.label_smoothing if recipe.head == "softmax" else 0.0,
         ),
     )
     bundle = Bundle.build(config, vocabulary)

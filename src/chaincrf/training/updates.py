@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from ..data.batching import EncodedSentences
+from ..data.streaming import StreamedSentences
 from ..nn import BiLSTMTagger
 from .average import Average
 from .processes import Processes
@@ -59,7 +60,9 @@ class Updates:
             self.rows.bind(self.optimizer, self.average.by_rows)
 
     @contextmanager
-    def lookup(self, data: EncodedSentences, group: Sequence[Int[np.ndarray, " _"]]) -> Iterator[None]:
+    def lookup(
+        self, data: EncodedSentences | StreamedSentences, group: Sequence[Int[np.ndarray, " _"]]
+    ) -> Iterator[None]:
         """Around the forward and backward passes of a step over these batches, of all processes together."""
         if self.rows is None:
             yield

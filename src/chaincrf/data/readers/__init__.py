@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -22,7 +22,7 @@ from .jsonl import JsonlReader, is_jsonl
 from .lines import Lines, open_lines
 from .options import Options
 
-__all__ = ["Corpus", "ReadReport", "make_corpus", "read_corpus"]
+__all__ = ["Corpus", "ReadReport", "make_corpus", "read_corpus", "stream_corpus"]
 
 _CHOICES = {
     "format": ("auto", "conll", "conllu", "jsonl"),
@@ -77,6 +77,50 @@ def read_corpus(
 
     Cost: one pass over the file; the sentences are held in memory.
     """
+    (corpus,) = stream_corpus(
+        path,
+        format=format,
+        task=task,
+        scheme=scheme,
+        token_column=token_column,
+        tag_column=tag_column,
+        tagset=tagset,
+        tagged=tagged,
+        repair=repair,
+        on_error=on_error,
+    )
+    return corpus
+
+
+def stream_corpus(
+    path: str | PathLike[str],
+    *,
+    piece: int | None = None,
+    format: str = "auto",
+    task: str = "ner",
+    scheme: str | Scheme = "auto",
+    token_column: int | None = None,
+    tag_column: int | None = None,
+    tagset: str = "upos",
+    tagged: bool = True,
+    repair: str = "conlleval",
+    on_error: str = "raise",
+) -> Iterator[Corpus]:
+    """Read a file piece by piece; see :func:`read_corpus`, which reads one piece.
+
+    Args:
+        path: the file.
+        piece: sentences in a piece; all by default. A scheme that is guessed is guessed from the first
+            piece, and holds for all of them.
+        format, task, scheme, token_column, tag_column, tagset, tagged, repair, on_error: as of
+            :func:`read_corpus`.
+
+    Returns:
+        The pieces; each reports on itself, its hash is of the file up to there.
+
+    Raises:
+        as :func:`read_corpus`.
+    """
     given = {"format": format, "task": task, "tagset": tagset, "repair": repair, "on_error": on_error}
     for name, value in given.items():
         if value not in _CHOICES[name]:
@@ -91,9 +135,16 @@ def read_corpus(
             format = _guess_format(lines)
             guessed = (f"format={format}",)
         reader = _reader(format, lines, options)
-        sentences, skipped = _read(reader, lines, skip=on_error == "skip")
         guessed += reader.guessed
-        return _corpus(sentences, skipped, options, format=format, guessed=guessed, sha256=lines.sha256)
+        pieces = _read(reader, lines, skip=on_error == "skip", piece=piece)
+        for number, (sentences, skipped) in enumerate(pieces):
+            if number and not any(sentences):
+                continue
+            corpus = _corpus(sentences, skipped, options, format=format, guessed=guessed, sha256=lines.sha256)
+            if corpus.report.scheme is not None:
+                options = replace(options, scheme=get_scheme(corpus.report.scheme))
+            guessed = ()
+            yield corpus
 
 
 def make_corpus(
@@ -189,9 +240,13 @@ def _reader(format: str, lines: Lines, options: Options) -> _Reader:
     return ConlluReader(options) if format == "conllu" else JsonlReader(options)
 
 
-def _read(reader: _Reader, lines: Lines, *, skip: bool) -> tuple[list[Sentence], list[DataError]]:
+def _read(
+    reader: _Reader, lines: Lines, *, skip: bool, piece: int | None
+) -> Iterator[tuple[list[Sentence], list[DataError]]]:
+    """The sentences in pieces; the first one is there even if it is empty."""
     sentences: list[Sentence] = []
     skipped: list[DataError] = []
+    number = 0
     for block in reader.blocks(lines):
         try:
             for line in block:
@@ -205,7 +260,11 @@ def _read(reader: _Reader, lines: Lines, *, skip: bool) -> tuple[list[Sentence],
         else:
             if sentence is not None:
                 sentences.append(sentence)
-    return sentences, skipped
+        if len(sentences) == piece:
+            yield sentences, skipped
+            sentences, skipped, number = [], [], number + 1
+    if sentences or skipped or not number:
+        yield sentences, skipped
 
 
 def _guess_scheme(sentences: Sequence[Sentence], options: Options) -> tuple[Scheme, str]:

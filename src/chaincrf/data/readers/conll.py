@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -17,6 +18,7 @@ _BLANKS = re.compile("[ \t]+")  # not str.split(): a no-break space is part of i
 _COMMENT = re.compile(r"#( |$|[\w.:]+\s*=|(begin|end) document)")
 _SENT_ID = re.compile(r"#\s*sent_id\s*=\s*(.+)")
 _NER_TAG = re.compile(r"O|[BIESLU]-.+")
+_DOCUMENT = "-DOCSTART-"
 _MOST = 0.9  # files have defects: a column is what nine lines in ten say
 
 
@@ -59,7 +61,7 @@ class Columns(NamedTuple):
 
 def _is_border(text: str) -> bool:
     """Tell a line between sentences: blank, or the mark of a new document."""
-    return not text.strip() or text.startswith("-DOCSTART-")
+    return not text.strip() or text.startswith(_DOCUMENT)
 
 
 def guess_columns(head: Sequence[Line], options: Options) -> Columns:
@@ -131,6 +133,7 @@ class ConllReader:
     def __init__(self, head: Sequence[Line], options: Options) -> None:
         self._options = options
         self._columns = columns = guess_columns(head, options)
+        self._documents: list[int] = []  # the lines that begin one
         self.guessed: tuple[str, ...] = ()
         if options.token_column is None:
             self.guessed += (f"token_column={columns.token + 1}",)
@@ -139,7 +142,14 @@ class ConllReader:
 
     def blocks(self, lines: Lines) -> Iterator[list[Line]]:
         """Group the lines of each sentence."""
-        return blocks(lines, _is_border)
+
+        def watched() -> Iterator[Line]:
+            for line in lines:
+                if line.text.startswith(_DOCUMENT):
+                    self._documents.append(line.number)
+                yield line
+
+        return blocks(watched(), _is_border, lines.path)
 
     def parse(self, block: Sequence[Line]) -> Sentence | None:
         """Read one sentence; None if the block holds only comments.
@@ -169,4 +179,7 @@ class ConllReader:
                 tags.append(options.check_tag(fields[columns.tag], line.number, columns.tag + 1))
         if not tokens:
             return None
-        return Sentence(tuple(tokens), tuple(tags) if options.tagged else None, id=name)
+        # known where the file marks them; the mark after a sentence may have been read already
+        before = bisect(self._documents, block[0].number)
+        document = str(before) if before else None
+        return Sentence(tuple(tokens), tuple(tags) if options.tagged else None, id=name, document=document)

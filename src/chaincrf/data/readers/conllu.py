@@ -20,6 +20,7 @@ _READ = _FIELDS[:5]
 _PARSERS = {field: lambda fields, i: fields[i] for field in _READ} | {
     "id": lambda fields, i: parse_id_value(fields[i])
 }
+_NEW_DOCUMENT = re.compile(r"#\s*newdoc\b")
 _ID = re.compile(r"\d+([-.]\d+)?")
 
 
@@ -44,6 +45,7 @@ class ConlluReader:
 
     def __init__(self, options: Options) -> None:
         self._options = options
+        self._documents = 0
         if options.tagged and options.task == "ner":
             raise options.error(
                 "expected NER tags; CoNLL-U holds parts of speech. Say task='pos', or format='conll' and "
@@ -52,7 +54,7 @@ class ConlluReader:
 
     def blocks(self, lines: Lines) -> Iterator[list[Line]]:
         """Group the lines of each sentence."""
-        return blocks(lines, lambda text: not text.strip())
+        return blocks(lines, lambda text: not text.strip(), lines.path)
 
     def parse(self, block: Sequence[Line]) -> Sentence | None:
         """Read one sentence; None if the block holds only comments.
@@ -62,6 +64,8 @@ class ConlluReader:
         """
         options = self._options
         rows = [line for line in block if not line.text.startswith("#")]
+        self._documents += any(_NEW_DOCUMENT.match(line.text) for line in block)
+        document = str(self._documents) if self._documents else None
         for line in rows:
             self._check_fields(line)
         parsed, name = self._parse(block)
@@ -74,10 +78,9 @@ class ConlluReader:
             return None
         tokens = tuple(options.check_token(word["form"].strip(" "), number, 2) for word, number in words)
         if not options.tagged:
-            return Sentence(tokens, id=name)
-        return Sentence(
-            tokens, tuple(self._tag(word[options.tagset], number) for word, number in words), id=name
-        )
+            return Sentence(tokens, id=name, document=document)
+        tags = tuple(self._tag(word[options.tagset], number) for word, number in words)
+        return Sentence(tokens, tags, id=name, document=document)
 
     def _tag(self, tag: str, number: int) -> str:
         tagset = self._options.tagset

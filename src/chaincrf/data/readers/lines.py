@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from difflib import get_close_matches
 from io import BufferedIOBase
@@ -143,7 +143,9 @@ def _near(path: Path) -> str:
     return f"; there is {near[0]}" if near else ""
 
 
-def blocks(lines: Lines, is_border: Callable[[str], bool]) -> Iterator[list[Line]]:
+def blocks(
+    lines: Iterable[Line], is_border: Callable[[str], bool], path: Path | None = None
+) -> Iterator[list[Line]]:
     """Group the lines between borders; a block that grows too long ends in a line with that problem."""
     block: list[Line] = []
     size = 0
@@ -158,7 +160,7 @@ def blocks(lines: Lines, is_border: Callable[[str], bool]) -> Iterator[list[Line
                 problem = (
                     f"expected a blank line between sentences, found none in {MAX_SENTENCE:,} characters"
                 )
-                line = Line(line.number, "", DataError(problem, path=lines.path, line=line.number))  # noqa: PLW2901
+                line = Line(line.number, "", DataError(problem, path=path, line=line.number))  # noqa: PLW2901
             block.append(line)
     if block:
         yield block

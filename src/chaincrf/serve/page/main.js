@@ -64,6 +64,7 @@ const tag = () =>
 
 const explain = (anew) =>
   attempt(async () => {
+    at("trellis").setAttribute("aria-busy", "true");
     const empty = !state.tagged?.sentences.length;
     for (const id of ["trellis-section", "more"]) at(id).hidden = empty;
     if (empty) return;
@@ -72,6 +73,7 @@ const explain = (anew) =>
     });
     draw();
     if (anew) trellis.reveal();
+    at("trellis").setAttribute("aria-busy", "false");
   });
 
 function allowed() {
@@ -178,7 +180,8 @@ function draw() {
   const rows = at("rows").checked ? inPlay(data, known) : data.tags.map((_, tag) => tag);
   const room = at("trellis").clientWidth - 150;
   const longest = 12 + 7.5 * Math.max(...data.tokens.map((token) => token.length));
-  const width = state.zoom ?? Math.min(120, Math.max(52, Math.min(96, longest), Math.floor(room / data.tokens.length)));
+  const fitting = Math.min(120, Math.floor(room / data.tokens.length));
+  const width = state.zoom ?? (fitting >= 58 ? fitting : Math.max(52, Math.min(96, longest)));
   at("zoom").value = width;
   trellis.show(data, model, { rows, width, known });
   at("which").textContent = data.sentences.length > 1 ? `of sentence ${data.sentence + 1} of ${data.sentences.length}` : "";

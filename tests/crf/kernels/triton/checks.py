@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,7 +19,7 @@ from chaincrf.crf import LinearChain
 from chaincrf.crf.backends import backend
 from chaincrf.crf.kernels.triton_gpu import forward_backward
 from chaincrf.crf.kernels.triton_gpu.tiles import REDO
-from chaincrf.crf.reference.counts import no_counts
+from chaincrf.crf.reference.counts import Counts, no_counts
 
 
 def chain_of(
@@ -104,14 +104,19 @@ def viterbi(shape: tuple[int, int, int], **options: object) -> None:
 
 
 @contextmanager
-def chunks_of(tokens: int | None) -> Iterator[None]:
-    """Sequences are cut into chunks; not if None."""
-    usual = forward_backward.chunk_of
-    forward_backward.chunk_of = lambda B, T, K: tokens or T
+def patched(**sizes: Callable[..., int]) -> Iterator[None]:
+    """Other sizes than usual."""
+    usual = {name: getattr(forward_backward, name) for name in sizes}
+    vars(forward_backward).update(sizes)
     try:
         yield
     finally:
-        forward_backward.chunk_of = usual
+        vars(forward_backward).update(usual)
+
+
+def chunks_of(tokens: int) -> AbstractContextManager[None]:
+    """Sequences are cut into chunks."""
+    return patched(chunk_of=lambda B, T, K: tokens)
 
 
 def chunked_loss(shape: tuple[int, int, int], chunk: int, kind: str = "gold", **options: object) -> None:
@@ -120,12 +125,24 @@ def chunked_loss(shape: tuple[int, int, int], chunk: int, kind: str = "gold", **
         loss(shape, kind, **options)
 
 
-def given_back(chain: LinearChain, chunk: int | None = None) -> list[bool]:
+def the_token_before_stands_in_another_block(device: str = "cpu") -> None:
+    """Tokens are weighed in blocks, gaps may be longer."""
+    chain, tags = chain_of((3, 9, 3), device=device)
+    mask = torch.ones(3, 9, dtype=torch.bool, device=device)
+    mask[0, 1:8] = mask[1, :5] = mask[2, 2:] = False
+    chain = LinearChain(*chain._inputs()[:4], mask)
+    theirs = loss_and_gradient(chain, tags, "reference")
+    with patched(tokens_of=lambda K: 2):
+        same(loss_and_gradient(chain, tags, "triton"), theirs)
+
+
+def given_back(chain: LinearChain, chunk: int | None = None, gradient: bool = False) -> list[bool]:
     """Which sequences are computed again in log space."""
     inputs = forward_backward.plain(*chain._inputs(), None)
-    value = chain.emissions.new_empty(len(chain.emissions))
-    with chunks_of(chunk):
-        status = forward_backward._solve(inputs, value, no_counts(chain.emissions), False)
+    new, (B, T, K) = chain.emissions.new_empty, chain.emissions.shape
+    counts = Counts(new(B, T, K), new(B, K, K), new(B, K), new(B, K)) if gradient else no_counts(new(0))
+    with chunks_of(chunk or T):
+        status = forward_backward._solve(inputs, new(B), counts, gradient)
     return [bool(what & REDO.value) for what in status.tolist()]
 
 
@@ -150,6 +167,19 @@ def a_block_of_tags_that_dies_silently_is_found(device: str = "cpu") -> None:
             same(loss_and_gradient(chain, given, "triton"), loss_and_gradient(chain, given, "reference"))
         with backend("triton"):
             same([chain.log_partition()], [exact.unsqueeze(0).to(device)])
+
+
+def a_chunk_may_be_the_only_one_to_find_it(device: str = "cpu") -> None:
+    """A tag falls under the floor within a chunk, and is above it at both of its ends."""
+    emissions = torch.zeros(1, 12, 2, dtype=torch.float64)
+    emissions[0, :4, 1] = -52
+    emissions[0, 4:6, 1] = emissions[0, 6:8, 0] = -50
+    chain = LinearChain(emissions.to(device), two_blocks(12, 1.0, device).transitions)
+    assert given_back(chain, 4) == [False]
+    assert given_back(chain, 4, gradient=True) == [True]
+    theirs = loss_and_gradient(chain, None, "reference")
+    with chunks_of(4):
+        same(loss_and_gradient(chain, None, "triton"), theirs)
 
 
 def a_score_that_stands_for_forbidden_stays_in_the_fast_recursion(device: str = "cpu") -> None:
@@ -284,18 +314,6 @@ def the_same_bits_again(device: str = "cpu") -> None:
             assert torch.equal(a, b)
 
 
-BATTERY: list[Callable[[], None]] = [
-    lambda: [loss((3, 4, 3), kind) for kind in ("gold", "unknown", "free")],
-    lambda: [loss((3, 3, 3), kind, by_position=True, forbid=0.2) for kind in ("gold", "unknown", "free")],
-    lambda: chunked_loss((3, 6, 3), 2),
-    lambda: loss((2, 3, 65)),
-    lambda: viterbi((3, 3, 65)),
-    lambda: [viterbi((3, 3, 3), by_position=by_position) for by_position in (False, True)],
-    a_block_of_tags_that_dies_silently_is_found,
-    lambda: unknown_tags_that_no_path_agrees_with(),
-]
-
-
 def unknown_tags_that_no_path_agrees_with(device: str = "cpu") -> None:
     """+inf, with gradient zero, as with a gold path that is forbidden."""
     for shape in ((2, 2), (1, 2, 2, 2)):
@@ -305,6 +323,62 @@ def unknown_tags_that_no_path_agrees_with(device: str = "cpu") -> None:
         ours, theirs = (loss_and_gradient(chain, tags, name) for name in ("triton", "reference"))
         assert ours[0].item() == -torch.inf
         same(ours, theirs)
+
+
+def kernels() -> dict[str, Any]:
+    """All of them, by name."""
+    modules = [m for name, m in sys.modules.items() if name.startswith("chaincrf.crf.kernels.triton_gpu.")]
+    found = [x for m in modules for x in vars(m).values() if hasattr(x, "add_pre_run_hook")]
+    return {x.fn.__name__: x for x in found if not isinstance(x, type) and "chaincrf" in x.fn.__module__}
+
+
+def launched(run: Callable[..., object], *arguments: object) -> list[str]:
+    """The kernels that are launched, in order."""
+    names: list[str] = []
+    for name, kernel in kernels().items():
+        kernel.add_pre_run_hook(lambda *_, name=name, **__: names.append(name))
+    run(*arguments)
+    for kernel in kernels().values():
+        kernel.pre_run_hooks.clear()
+    return names
+
+
+def what_is_launched(device: str = "cpu") -> None:
+    """A handful, whatever the length."""
+    for T in (1, 5):
+        chain, tags = chain_of((2, T, 3), device=device)
+        wide, wide_tags = chain_of((2, T, 65), device=device)
+        own, own_tags = chain_of((2, T, 3), by_position=True, device=device)
+        ends = ["log_space", "collect", "weighted"]
+        assert launched(loss_and_gradient, chain, tags, "triton") == [
+            "weigh", "forward_backward", *ends
+        ]  # fmt: skip
+        assert launched(loss_and_gradient, wide, wide_tags, "triton") == [
+            "weigh", "forward_tile", "verdict", "backward_tile", *ends
+        ]  # fmt: skip
+        assert launched(loss_and_gradient, own, own_tags, "triton") == ["weigh", *ends]
+        with backend("triton"), torch.no_grad():
+            assert launched(chain.loss, tags) == ["weigh", "forward_backward", "log_space"]
+            assert launched(chain.viterbi) == ["best_paths"]
+    with chunks_of(2):
+        assert launched(loss_and_gradient, chain, None, "triton") == [
+            "weigh", "products", "boundaries", "forward_backward", *ends
+        ]  # fmt: skip
+
+
+BATTERY: list[Callable[[], object]] = [
+    lambda: loss((3, 3, 3), "unknown"),
+    lambda: loss((2, 3, 3), "unknown", by_position=True),
+    lambda: loss((1, 2, 3), by_position=True, mask=False),
+    lambda: chunked_loss((2, 5, 3), 2),
+    lambda: [loss((1, 2, 65), mask=mask) for mask in (False, True)],
+    lambda: [
+        viterbi((2, 3, K), by_position=bool(by_position)) for K, by_position in ((3, 0), (3, 1), (65, 0))
+    ],
+    the_token_before_stands_in_another_block,
+    a_chunk_may_be_the_only_one_to_find_it,
+    unknown_tags_that_no_path_agrees_with,
+]
 
 
 def every_line_of_every_kernel_runs() -> int:
@@ -325,13 +399,10 @@ def every_line_of_every_kernel_runs() -> int:
     finally:
         sys.settrace(None)
     lines = set()
-    for name, module in list(sys.modules.items()):
-        if name.startswith("chaincrf.crf.kernels.triton_gpu."):
-            for kernel in vars(module).values():
-                if type(kernel).__name__ == "InterpretedFunction":
-                    code = kernel.rewrite().__code__
-                    numbers = {line for *_, line in code.co_lines() if line}
-                    lines |= {(code.co_filename, n) for n in numbers if n > code.co_firstlineno}
+    for kernel in kernels().values():
+        code = kernel.rewrite().__code__
+        numbers = {line for *_, line in code.co_lines() if line}
+        lines |= {(code.co_filename, n) for n in numbers if n > code.co_firstlineno}
     missing = sorted((Path(file).name, n) for file, n in lines - seen if str(folder) in file)
     assert not missing, missing
     return len(lines)

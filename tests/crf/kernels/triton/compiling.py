@@ -1,6 +1,6 @@
 """Every kernel, compiled for a device that is not there: the interpreter lets pass what the compiler may not.
 
-    python compiling.py      (in a process without TRITON_INTERPRET)
+    python compiling.py [--quick]      (in a process without TRITON_INTERPRET)
 
 prints a line for each: its name, the capability, the bytes of shared memory, the constants.
 """
@@ -42,10 +42,10 @@ def variants(**options: tuple[Any, ...]) -> Iterator[dict[str, Any]]:
         yield dict(zip(options, values, strict=True))
 
 
-def cases() -> Iterator[tuple[Any, dict[str, Any], int, dict[str, str]]]:
+def cases(tags: tuple[int, ...]) -> Iterator[tuple[Any, dict[str, Any], int, dict[str, str]]]:
     """Kernel, constants, warps, and types that are not the usual ones."""
     both = (False, True)
-    for K in (9, 64, 256):
+    for K in tags:
         width, warps = {"WIDTH": tiles.width_of(K)}, tiles.warps_of(K)
         for v in variants(MASKED=both, GOLDEN=both, SHARED=both):
             observe = v["GOLDEN"] and v["SHARED"]
@@ -54,12 +54,12 @@ def cases() -> Iterator[tuple[Any, dict[str, Any], int, dict[str, str]]]:
             for v in variants(MASKED=both, GOLDEN=both, GRADIENT=both, CHUNKED=both):
                 yield scaled.forward_backward, v | width, warps, {}
             for v in variants(MASKED=both):
-                yield scan.products, v | width, warps, {"exponents": "*i64"}
+                yield scan.products, v | width, 2 * warps, {"exponents": "*i64"}
             for v in variants(GOLDEN=both, GRADIENT=both):
                 yield scan.boundaries, v | width, warps, {"exponents": "*i64"}
         columns = {"COLUMNS": tiles.block_of_columns(K)}
         for v in variants(MASKED=both, GOLDEN=both, GRADIENT=both, SHARED=both):
-            yield log_space.log_space, v | width | columns, max(4, warps), {}
+            yield log_space.log_space, v | width | columns, 4 if K <= 32 else 8, {}
         small = K <= tiles.IN_REGISTERS
         for v in variants(MASKED=both, SHARED=both):
             yield best_paths, v | width | columns | {"IN_REGISTERS": small}, warps, {}
@@ -76,8 +76,12 @@ def cases() -> Iterator[tuple[Any, dict[str, Any], int, dict[str, str]]]:
         yield counts.weighted, v | {"BLOCK": 1024, "COLUMNS": 32}, 4, {"moves": ""}
 
 
-def compiled(kernel: Any, constants: dict[str, Any], warps: int, types: dict[str, str], capability: int,
-             dtype: str) -> Any:  # fmt: skip
+def compiled(
+    case: tuple[Any, dict[str, Any], int, dict[str, str]], capability: int, dtype: str, ones: bool
+) -> Any:
+    """What the compiler makes of a case; numbers that are 1 are constants, as they are in a launch."""
+    kernel, constants, warps, types = case
+    constants = constants | (dict.fromkeys(NUMBERS & set(kernel.arg_names), 1) if ones else {})
     signature = {}
     for name in kernel.arg_names:
         usual = "constexpr" if name in constants else "i32" if name in NUMBERS else TYPES.get(name, "")
@@ -86,18 +90,21 @@ def compiled(kernel: Any, constants: dict[str, Any], warps: int, types: dict[str
     return compile(source, target=GPUTarget("cuda", capability, 32), options=launch.options(warps))
 
 
-def main(some: list[str]) -> None:
-    for kernel, constants, warps, types in cases():
-        name = kernel.fn.__name__
-        if some and name not in some:
-            continue
-        for capability, dtype in ((80, "fp64"), (90, "fp32")):
-            built = compiled(kernel, constants, warps, types, capability, dtype)
-            assert ".visible .entry" in built.asm["ptx"]
-            assert len(built.asm["cubin"]) > 0
-            sys.stdout.write(f"{name} {capability} {built.metadata.shared} {constants}\n")
-            sys.stdout.flush()
+def main(quick: bool) -> None:
+    """All variants for both capabilities; or quickly the fullest of each kernel, 9 tags."""
+    every: dict[str, list[Any]] = {}
+    for case in cases((9,) if quick else (9, 64, 256)):
+        every.setdefault(case[0].fn.__name__, []).append(case)
+    targets = ((90, "fp32", False), (80, "fp64", True))
+    for name, found in every.items():
+        for case in found[-1:] if quick else found:
+            for capability, dtype, ones in targets:
+                built = compiled(case, capability, dtype, ones)
+                assert ".visible .entry" in built.asm["ptx"]
+                assert len(built.asm["cubin"]) > 0
+                sys.stdout.write(f"{name} {capability} {built.metadata.shared} {case[1]}\n")
+                sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main("--quick" in sys.argv)

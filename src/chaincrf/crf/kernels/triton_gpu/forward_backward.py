@@ -143,7 +143,7 @@ def _solve(chain: list[Tensor | None], value: Tensor, counts: Counts, gradient: 
         emissions, transitions, start, end, mask_, tags_, x.blocks, x.status, x.before, products, value,
         counts.emissions, counts.transitions, T, rows, K, count, chunks,
         MASKED=masked, GRADIENT=gradient, COLUMNS=block_of_columns(K), **flags,
-        **options(max(warps_of(K), 4)),
+        **options(4 if K <= 32 else 8),
     )  # fmt: skip
     if gradient:
         collect[(B, triton.cdiv(K * K, 1024) if shared else 1)](
@@ -184,7 +184,7 @@ def _registers(
         exponents = x.into.new_empty((B, chunks, K), dtype=torch.int64)
         products_[(B, chunks)](
             x.into, mask, x.moves, x.ends, x.blocks, matrices, exponents, lows, T, stride, K, count, chunk,
-            MASKED=masked, **how,
+            MASKED=masked, **how | options(2 * warps_of(K)),
         )  # fmt: skip
         boundaries[(B,)](
             matrices, exponents, lows, x.ends, x.blocks, x.facts, end, tags, entry, exit, value, x.status,

@@ -210,11 +210,11 @@ def solve(
             dead = score == -float("inf")
             if GRADIENT:
                 if dead & fine:
-                    clear(unary + row * K, T * K)
+                    clear(unary + row * K, (row * 0 + T) * K)
                     if SHARED:
                         clear(products, K * K)
                     else:
-                        clear(moves_out + b * (T - 1) * K * K, (T - 1) * K * K)
+                        clear(moves_out + b * (T - 1) * K * K, (row * 0 + T - 1) * K * K)
                 else:
                     backward(
                         p, row, b, transitions, mask, tags, alphas, products, unary, moves_out, first, last,

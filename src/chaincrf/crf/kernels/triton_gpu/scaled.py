@@ -91,7 +91,7 @@ def judge(b, z, left, lowest, blocks, facts, end, tags, value, status, T, K, cou
     bad = bad & (length > 0)
     dropped = tl.maximum(field(blocks, b, count, DROPPED, "max"), tl.load(facts + 2))
     log_z = tl.where(z > 0, tl.log(tl.where(z > 0, z, 1.0)) + left.to(tl.float64) * LOG_2, -float("inf"))
-    reach = dropped + length * tl.log(K.to(tl.float64)) + LOG_2 + MARGIN
+    reach = dropped + length * tl.log(length * 0 + K) + LOG_2 + MARGIN
     redo = (length > 0) & ((lowest < LOWEST) | ((dropped > -float("inf")) & (reach > log_z)))
     log_z += field(blocks, b, count, TOPS, "sum") + tl.load(facts)
     log_z += tl.maximum(length - 1, 0.0) * tl.load(facts + 1)

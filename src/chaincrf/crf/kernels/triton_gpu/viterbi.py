@@ -66,7 +66,7 @@ def forward(
     moves_fine = 1
     if IN_REGISTERS and SHARED:
         w, moves_fine = moves_into(transitions, b, 1, i, T, K, SHARED, WIDTH)
-    for t in range(0, T):
+    for t in range(row * 0, T):  # in 64 bits
         if token_counts(mask, row + t, MASKED):
             if IN_REGISTERS:
                 new, number = step(

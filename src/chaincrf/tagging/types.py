@@ -1,0 +1,87 @@
+"""A vector a distinct token, computed once: what the encoder reads does not depend on the sentence.
+
+A word has one vector, whatever stands beside it: that of the word table, of its characters and of its shape,
+side by side. In running text nine tokens of ten were seen before, so a look-up stands for the character CNN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from threading import Lock
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ..data.batching import encode_tokens
+from .bundle import Bundle
+
+__all__ = ["MOST_TYPES", "TypeVectors"]
+
+MOST_TYPES = 2**16
+"""Distinct tokens that are kept (some 40 MB with the default sizes); one more, and it is begun anew."""
+
+_PIECE = 2048
+
+
+class TypeVectors:
+    """The vectors of the distinct tokens that a model has seen; threads may share it.
+
+    Args:
+        bundle: the model, whose weights stay as they are.
+        most: distinct tokens that are kept; a single call may have more.
+    """
+
+    def __init__(self, bundle: Bundle, most: int = MOST_TYPES) -> None:
+        self._bundle = bundle
+        self._most = most
+        self._lock = Lock()
+        self._rows: dict[str, int] = {}
+        self._table: Tensor | None = None
+
+    def look_up(
+        self, sentences: Sequence[Sequence[str]]
+    ) -> tuple[list[Int[np.ndarray, " T"]], Float[Tensor, "U D"]]:
+        """The rows of the tokens of each sentence, and the table that they are rows of; row 0 is zero.
+
+        Args:
+            sentences: the tokens of each.
+        """
+        with self._lock:
+            types = dict.fromkeys(chain.from_iterable(sentences))
+            new = [token for token in types if token not in self._rows]
+            if self._table is not None and len(self._rows) + len(new) > self._most:
+                self._rows, self._table, new = {}, None, list(types)
+            if new or self._table is None:
+                self._add(new)
+            rows, table = self._rows, self._table
+            assert table is not None
+            found = [
+                np.fromiter(map(rows.__getitem__, tokens), dtype=np.int64, count=len(tokens))
+                for tokens in sentences
+            ]
+        return found, table
+
+    def _add(self, tokens: list[str]) -> None:
+        """Compute the vectors of new tokens; rows that others read are left alone."""
+        model = self._bundle.model
+        filled = len(self._rows) + 1
+        with torch.inference_mode():
+            if self._table is None:
+                self._table = model.projection.weight.new_zeros(1, model.input_size)
+            if filled + len(tokens) > len(self._table):
+                table = self._table.new_zeros(2 * (filled + len(tokens)), model.input_size)
+                table[:filled] = self._table[:filled]
+                self._table = table
+            # Tokens of like length together: the character encoder reads little padding.
+            order = sorted(tokens, key=len)
+            for first in range(0, len(order), _PIECE):
+                piece = order[first : first + _PIECE]
+                encoded = encode_tokens([piece], self._bundle.vocabulary)
+                batch = encoded.batch(np.array([0])).to(self._table.device)
+                # A batch knows its types in ascending order, which is that of the piece: all are distinct.
+                vectors = model.represent(batch.words[0], chars=batch.chars, shapes=batch.shapes)
+                self._table[filled + first : filled + first + len(piece)] = vectors
+        self._rows |= {token: filled + i for i, token in enumerate(order)}

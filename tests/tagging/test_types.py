@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+import torch
+
+from chaincrf.data.batching import encode_tokens
+from chaincrf.tagging.types import TypeVectors
+from tagging.models import WORDS, random_bundle
+
+SENTENCES = [["Ann", "saw", "Ann"], ["Romania", "Rome"], [], [*WORDS, "supercalifragilistic", "é"]]
+
+
+@pytest.mark.parametrize("chars", ["cnn", "lstm"])
+@pytest.mark.parametrize("most", [2, 1000])
+def test_scores_are_those_of_the_model(chars, most):
+    bundle = random_bundle(chars=chars)
+    vectors = TypeVectors(bundle, most)
+    for sentences in (SENTENCES[:2], SENTENCES, SENTENCES[:1]):
+        rows, table = vectors.look_up(sentences)
+        for tokens, row in zip(sentences, rows, strict=True):
+            if not tokens:
+                assert len(row) == 0
+                continue
+            batch = encode_tokens([tokens], bundle.vocabulary).batch(np.array([0]))
+            with torch.inference_mode():
+                expected = bundle.model.emissions(**batch.inputs)
+                found = bundle.model.score(table[row][None], batch.mask)
+            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_token_has_one_vector_and_is_computed_once(monkeypatch):
+    bundle = random_bundle()
+    vectors = TypeVectors(bundle)
+    calls = []
+    represent = bundle.model.represent
+    monkeypatch.setattr(
+        bundle.model, "represent", lambda *a, **k: calls.append(len(a[0])) or represent(*a, **k)
+    )
+    first, table = vectors.look_up(SENTENCES)
+    again, same = vectors.look_up(SENTENCES[::-1])
+    assert sum(calls) == len({token for tokens in SENTENCES for token in tokens})
+    assert table is same
+    assert [row.tolist() for row in first] == [row.tolist() for row in again[::-1]]
+    assert (table[0] == 0).all()
+
+
+def test_the_table_is_bounded():
+    vectors = TypeVectors(random_bundle(), most=10)
+    for n in range(50):
+        rows, table = vectors.look_up([[f"w{n}", f"v{n}"]])
+        assert len(table) <= 2 * 13
+        assert len(set(rows[0].tolist())) == 2

@@ -1,0 +1,44 @@
+import sys
+
+import pytest
+
+from chaincrf.errors import MissingExtra
+from chaincrf.training.loggers import make_logger
+
+pytestmark = pytest.mark.slow
+
+
+def log(logger):
+    logger.log_hyperparams({"hidden": 7, "vectors": ["a", "b"]})
+    for step, loss in enumerate((3.0, 2.0), start=1):
+        logger.log_metrics({"loss": loss}, step)
+    logger.finalize("success")
+
+
+@pytest.mark.filterwarnings("ignore")  # the libraries' own
+def test_tensorboard(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    log(make_logger("tensorboard", tmp_path, "m"))
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload().Scalars("loss")
+    assert [(event.step, event.value) for event in events] == [(1, 3.0), (2, 2.0)]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_mlflow(tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    log(logger := make_logger("mlflow", tmp_path, "m"))
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow' / 'mlflow.db'}")
+    run = client.get_run(logger.version)
+    assert (run.info.run_name, run.info.status, run.data.params["hidden"]) == ("m", "FINISHED", "7")
+    assert [point.value for point in client.get_metric_history(logger.version, "loss")] == [3.0, 2.0]
+    assert make_logger("mlflow", tmp_path, "n").version != logger.version
+
+
+@pytest.mark.parametrize("kind", ["tensorboard", "wandb", "mlflow"])
+def test_one_that_is_not_installed(tmp_path, monkeypatch, kind):
+    monkeypatch.setitem(sys.modules, kind, None)
+    with pytest.raises(MissingExtra, match=f"say: pip install '?.*{kind}"):
+        make_logger(kind, tmp_path, "m")
