@@ -13,7 +13,7 @@ from chaincrf.tagging.files import FileTagger, Job
 from chaincrf.tagging.scale import MANIFEST, tag_shards
 from tagging.models import random_bundle
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.filterwarnings("default")]
 LINES = 60
 
 

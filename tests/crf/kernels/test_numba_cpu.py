@@ -301,6 +301,7 @@ for dtype in sys.argv[1:]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_compiled_code_of_several_processes_goes_together(tmp_path: Path) -> None:
     """It is linked by names, which must mean the same whoever compiled first."""
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
