@@ -1,7 +1,9 @@
 """Tagging on Ray: on one machine, on a cluster of which a node is killed, and again after a stop."""
 
 import json
+import shutil
 import time
+from dataclasses import asdict
 from pathlib import Path
 from threading import Thread
 
@@ -9,12 +11,10 @@ import pytest
 
 from chaincrf import Tagger
 from chaincrf.errors import ArgumentError, DataError
+from chaincrf.tagging import scale
 from chaincrf.tagging.files import FileTagger, Job
-from chaincrf.tagging.scale import MANIFEST, tag_shards
+from chaincrf.tagging.scale import MANIFEST, ShardTagger, tag_shards
 from tagging.models import random_bundle
-
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.filterwarnings("default")]
-LINES = 60
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def model(tmp_path_factory) -> Path:
     return folder
 
 
-def write_shards(folder: Path, number: int, lines: int = LINES) -> list[Path]:
+def write_shards(folder: Path, number: int, lines: int) -> list[Path]:
     folder.mkdir()
     paths = [folder / f"{i:03}.txt" for i in range(number)]
     for i, path in enumerate(paths):
@@ -38,6 +38,9 @@ def check(model: Path, shards: list[Path], output: Path, manifest: dict) -> None
     assert sorted(path.name for path in output.iterdir()) == sorted(
         [".shards", MANIFEST, *(f"{path.stem}.jsonl" for path in shards)]
     )
+    assert sorted(path.name for path in (output / ".shards").iterdir()) == [
+        f"{path.stem}.jsonl.json" for path in shards
+    ]
     for path in shards:
         alone = output.parent / "alone.jsonl"
         tagger.tag(path, alone)
@@ -63,6 +66,54 @@ def cluster(monkeypatch):
     cluster.shutdown()
 
 
+@pytest.fixture
+def here(monkeypatch):
+    """One worker, in this process."""
+
+    def run(model, places, job, *_):
+        worker = ShardTagger(str(model), asdict(job))
+        for source, place in places.items():
+            worker({"source": str(source), "place": str(place)})
+
+    monkeypatch.setattr(scale, "_run", run)
+
+
+def in_the_middle(monkeypatch, of, happens):
+    """Let something happen, once, when a shard is half tagged."""
+    tag, events = FileTagger.tag, [happens]
+
+    def disturbed(self, source, destination):
+        return tag(self, source, destination, on_text=lambda: source == of and events and events.pop()())
+
+    monkeypatch.setattr(FileTagger, "tag", disturbed)
+
+
+def test_a_run_killed_in_the_middle_of_a_shard_leaves_nothing_behind(model, tmp_path, here, monkeypatch):
+    shards, output, killed = write_shards(tmp_path / "in", 3, lines=4), tmp_path / "out", tmp_path / "killed"
+    in_the_middle(monkeypatch, shards[1], lambda: shutil.copytree(output, killed))
+    check(model, shards, output, tag_shards(model, shards, output, Job()))
+    left = [path for path in killed.rglob("*") if path.is_file()]
+    assert len(left) == 3  # an output, its record, and half an output
+    mine = killed / ".001.jsonl.original"
+    mine.write_text("years of work")
+    manifest = tag_shards(model, shards, killed, Job())
+    assert mine.read_text() == "years of work"
+    mine.unlink()
+    check(model, shards, killed, manifest)
+
+
+def test_a_worker_thought_dead_goes_on_in_vain(model, tmp_path, here, monkeypatch):
+    shards, output = write_shards(tmp_path / "in", 3, lines=4), tmp_path / "out"
+    manifests = []
+    in_the_middle(monkeypatch, shards[1], lambda: manifests.append(tag_shards(model, shards, output, Job())))
+    manifests.append(tag_shards(model, shards, output, Job()))
+    for manifest in manifests:
+        check(model, shards, output, manifest)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.filterwarnings("default")
 def test_a_killed_node_loses_and_doubles_nothing(model, tmp_path, cluster):
     shards = write_shards(tmp_path / "in", 16, lines=3000)
     output = tmp_path / "out"
