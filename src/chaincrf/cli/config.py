@@ -9,11 +9,11 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from ..data.corpora import get_corpus
+from ..data.corpora import get_corpus, list_corpora
 from ..errors import ArgumentError, ConfigError, LabelError
 from ..labels import get_scheme
 from ..training.named import recipe_values
-from ..training.recipe import RECIPES, Recipe
+from ..training.recipe import Recipe
 
 __all__ = ["MAX_THREADS", "CompareConfig", "FormatConfig", "TrainConfig", "load_config"]
 
@@ -82,7 +82,7 @@ class _DataConfig(FormatConfig):
             task = get_corpus(values["corpus"]).task
         except ArgumentError as error:
             raise ValueError(f"--corpus: {str(error).removeprefix('name: ')}") from None
-        return dict(RECIPES[task].values) | {"task": task} | values
+        return {"task": task} | values
 
     @model_validator(mode="after")
     def _files_or_corpus(self) -> _DataConfig:
@@ -200,10 +200,19 @@ def _recipe(config: Recipe) -> Recipe:
     return Recipe(**{name: getattr(config, name) for name in Recipe.model_fields})
 
 
+def _recipe_of(values: Mapping[str, Any]) -> str | None:
+    """The recipe of the task, that of a built-in corpus included; what names neither is refused elsewhere."""
+    task = values.get("task")
+    if task is None:
+        task = next((c.task for c in list_corpora() if c.name == values.get("corpus")), "ner")
+    return task if task in ("ner", "pos") else None
+
+
 def load_config(model: type[_Config], path: Path | None, options: Mapping[str, Any]) -> _Config:
     """A configuration from a TOML file and from options, which win.
 
-    What both leave open is filled by the recipe that they name (``recipe``), or by that of the task.
+    What both leave open is filled by the recipe that they name (``recipe``), for training otherwise by that
+    of the task.
 
     Raises:
         ConfigError: if the file cannot be read or a value does not fit; it names every field at fault.
@@ -220,8 +229,9 @@ def load_config(model: type[_Config], path: Path | None, options: Mapping[str, A
     if switched:  # to Python, true is the number 1
         raise ConfigError(f"{path}: {switched[0]}: expected a number or a text, got true or false")
     values |= options
-    if issubclass(model, Recipe) and "recipe" in values:
-        values = recipe_values(values.pop("recipe")) | values
+    recipe = values.pop("recipe", None) or (_recipe_of(values) if issubclass(model, TrainConfig) else None)
+    if recipe is not None:
+        values = recipe_values(recipe) | values
     try:
         return model(**values)
     except ValidationError as error:

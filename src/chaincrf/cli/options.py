@@ -12,8 +12,9 @@ import typer
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from ..training.named import recipe_values
 from ..training.recipe import Recipe
-from .config import load_config
+from .config import TrainConfig, load_config
 
 __all__ = ["configured"]
 
@@ -23,7 +24,7 @@ def configured(model: type[BaseModel], **panels: type[BaseModel]) -> Callable[[C
 
     The decorated function takes the configuration first; ``--config FILE.toml`` fills what the command line
     leaves open. An option that is not given stays out of the way of the file, so every default is None here
-    and the model's default is only shown.
+    and the model's default is only shown; for training that of the recipe ``ner``.
 
     Args:
         model: the configuration.
@@ -49,7 +50,10 @@ def configured(model: type[BaseModel], **panels: type[BaseModel]) -> Callable[[C
         if issubclass(model, Recipe):
             annotation = Annotated[
                 Literal["ner", "pos", "chunk"] | None,
-                typer.Option(help="the recipe that fills what is not said; 'chaincrf recipe show' prints it"),
+                typer.Option(
+                    help="the recipe that fills what is not said; 'chaincrf recipe show' prints it",
+                    show_default="that of the task" if issubclass(model, TrainConfig) else False,
+                ),
             ]
             kind = inspect.Parameter.KEYWORD_ONLY
             extra.append(inspect.Parameter("recipe", kind, default=None, annotation=annotation))
@@ -71,6 +75,8 @@ def configured(model: type[BaseModel], **panels: type[BaseModel]) -> Callable[[C
 def _option(model: type[BaseModel], name: str, panels: dict[str, type[BaseModel]]) -> inspect.Parameter:
     field = model.model_fields[name]
     default = None if field.default in (None, PydanticUndefined) else str(field.default)
+    if issubclass(model, TrainConfig) and name in (recipe := recipe_values("ner")):
+        default = str(recipe[name])
     panel = next((title for title, part in panels.items() if name in part.model_fields), None)
     spelled = name.replace("_", "-")
     option = typer.Option(

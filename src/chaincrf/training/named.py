@@ -20,10 +20,7 @@ def recipe_values(name: str) -> dict[str, Any]:
     """
     if not isinstance(name, str) or name not in RECIPES:
         raise ConfigError(f"recipe: expected one of {', '.join(RECIPES)}, got {name!r}")
-    task = "pos" if name == "pos" else "ner"
-    # What the recipe of the task says (a Recipe takes it for granted) is not what another one of it says.
-    own = {field: Recipe.model_fields[field].default for field in RECIPES[task].values}
-    return {"task": task} | own | dict(RECIPES[name].values)
+    return {"task": "pos" if name == "pos" else "ner"} | dict(RECIPES[name].values)
 
 
 def named_recipe(name: str, **changes: Any) -> Recipe:
