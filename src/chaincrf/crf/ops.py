@@ -170,7 +170,7 @@ class _Reduced(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> Tensor:
-        *tensors, ctx.reduction, ctx.kernels, (value, ctx.counts) = inputs
+        *tensors, ctx.reduction, ctx.kernels, (value, ctx.counts, ctx.units) = inputs
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*tensors)
         return value
@@ -188,6 +188,9 @@ class _Reduced(torch.autograd.Function):
         counts = vars(ctx).pop("counts", None)
         if counts is None:  # a second time, and those of the first are in use
             counts = ctx.kernels.reduced_loss(*ctx.saved_tensors, gradient=True, reduction=ctx.reduction)[1]
+        if ctx.units is not None:  # they are still those of the sequences
+            each = gradient / ctx.units
+            return *_weighted(counts, each.expand(len(counts.emissions)), True), *(None,) * 5
         if gradient.device.type != "cpu" or not _in_memory(gradient) or gradient.item() != 1:
             counts = (gradient * x for x in counts)
         return *counts, *(None,) * 5

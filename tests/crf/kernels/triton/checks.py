@@ -17,7 +17,7 @@ from torch import Tensor
 
 from chaincrf.crf import LinearChain
 from chaincrf.crf.backends import backend
-from chaincrf.crf.kernels.triton_gpu import forward_backward
+from chaincrf.crf.kernels.triton_gpu import forward_backward, launch
 from chaincrf.crf.kernels.triton_gpu.tiles import REDO
 from chaincrf.crf.reference.counts import Counts, no_counts
 
@@ -90,6 +90,26 @@ def loss(shape: tuple[int, int, int], kind: str = "gold", **options: object) -> 
     with torch.no_grad(), backend("triton"):
         value = chain.log_partition() if given is None else chain.log_likelihood(given)
     same([value], loss_and_gradient(chain, given, "reference", single)[:1], rtol, atol)
+
+
+def reductions(shape: tuple[int, int, int], kind: str = "gold", **options: object) -> None:
+    """A sum or a mean over the batch, and its gradient, with and without one being asked for."""
+    chain, tags = chain_of(tuple(shape), **options)
+    tags = some_unknown(tags) if kind == "unknown" else tags
+    for reduction in ("sum", "mean", "token_mean"):
+        found = []
+        for name in ("triton", "reference"):
+            parts = [x.detach().requires_grad_() for x in chain._inputs()[:4]]
+            with backend(name):
+                fresh = LinearChain(*parts, chain.mask)
+                loss = fresh.loss(tags, reduction)
+                with torch.no_grad():
+                    value = fresh.loss(tags, reduction)
+                if loss.isfinite():
+                    found.append([loss.detach(), value, *torch.autograd.grad(2 * loss, parts)])
+                else:
+                    found.append([loss.detach(), value])
+        same(*found)
 
 
 def viterbi(shape: tuple[int, int, int], **options: object) -> None:
@@ -335,6 +355,7 @@ def kernels() -> dict[str, Any]:
 def launched(run: Callable[..., object], *arguments: object) -> list[str]:
     """The kernels that are launched, in order."""
     names: list[str] = []
+    launch._compiled.clear()  # what is kept of a kernel has no hooks
     for name, kernel in kernels().items():
         kernel.add_pre_run_hook(lambda *_, name=name, **__: names.append(name))
     run(*arguments)
@@ -358,7 +379,8 @@ def what_is_launched(device: str = "cpu") -> None:
         ]  # fmt: skip
         assert launched(loss_and_gradient, own, own_tags, "triton") == ["weigh", *ends]
         with backend("triton"), torch.no_grad():
-            assert launched(chain.loss, tags) == ["weigh", "forward_backward", "log_space"]
+            assert launched(chain.loss, tags) == ["weigh", "forward_backward", "log_space", "collect"]
+            assert launched(chain.log_likelihood, tags) == ["weigh", "forward_backward", "log_space"]
             assert launched(chain.viterbi) == ["best_paths"]
     with chunks_of(2):
         assert launched(loss_and_gradient, chain, None, "triton") == [

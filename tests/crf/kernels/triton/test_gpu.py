@@ -1,6 +1,7 @@
 """Triton's kernels on a CUDA device, at sizes of real use, and what only a device can show."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -36,6 +37,15 @@ def _fresh_memory_is_nan(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.use_deterministic_algorithms(False)
 
 
+@pytest.fixture(autouse=True)
+def _kernels_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Imported without the hook that executes annotations: it would wrap what Triton is to read."""
+    others = [finder for finder in sys.meta_path if "jaxtyping" not in type(finder).__module__]
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "meta_path", others)
+        import chaincrf.crf.kernels.triton_gpu  # noqa: F401
+
+
 @pytest.fixture
 def checks():
     """Imported where there is a device: it imports Triton."""
@@ -50,6 +60,13 @@ def checks():
 def test_loss_and_gradient(checks, shape: tuple[int, int, int], kind: str, dtype: str) -> None:
     checks.loss(shape, kind, dtype=dtype, device="cuda")
     checks.loss(shape, kind, dtype=dtype, forbid=0.2, mask=False, device="cuda")
+
+
+@pytest.mark.parametrize("kind", ["gold", "unknown"])
+@pytest.mark.parametrize("shape", [(3, 7, 2), (300, 20, 9), (4, 20, 33), (20, 9, 70), (2, 3000, 5)])
+def test_reductions(checks, shape: tuple[int, int, int], kind: str) -> None:
+    for options in ({}, {"mask": False}, {"scale": 1e3, "forbid": 0.3}):
+        checks.reductions(shape, kind, device="cuda", **options)
 
 
 @KINDS

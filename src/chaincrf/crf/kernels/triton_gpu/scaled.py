@@ -38,6 +38,7 @@ from .tiles import (
     UNKNOWN_TAGS,
     WRONG,
     exponent_of,
+    parts_of,
     power_of,
 )
 
@@ -84,8 +85,9 @@ def gold_of(blocks, b, count, end, tags, T, K):
 
 
 @triton.jit
-def judge(b, z, left, lowest, blocks, facts, end, tags, value, status, T, K, count, GOLDEN: tl.constexpr):
-    """Write the value and the status of a sequence, from the sum of its last alphas; the status."""
+def judge(b, z, left, lowest, blocks, facts, end, tags, value, status, B, T, K, count,
+          GOLDEN: tl.constexpr):  # fmt: skip
+    """Write value, status and length of a sequence, from the sum of its last alphas; the status."""
     length = field(blocks, b, count, LENGTH, "sum")
     bad = (field(blocks, b, count, BAD, "sum") > 0) | (length > tl.load(facts + 3))
     bad = bad & (length > 0)
@@ -108,6 +110,7 @@ def judge(b, z, left, lowest, blocks, facts, end, tags, value, status, T, K, cou
     what = tl.where(bad, NOT_A_NUMBER, what)
     tl.store(value + b, tl.where(bad, float("nan"), log_z))
     tl.store(status + b, what)
+    tl.store(status + B + b, length.to(tl.int32))
     return what
 
 
@@ -117,6 +120,8 @@ def forward(
     MASKED: tl.constexpr, GRADIENT: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
     """Alpha after the tokens low to high of a sequence, the exponents divided out, and the lowest alpha.
+
+    What a token needs from memory is asked for one token earlier.
 
     Args:
         alpha: before token ``low``.
@@ -128,9 +133,12 @@ def forward(
     k = tl.arange(0, WIDTH)
     lowest = tl.full((WIDTH,), 1.0, tl.float64)
     left = first * 0
+    counts = token_counts(mask, row + low, MASKED)
+    u = tl.load(into + low * K + k, k < K, 0.0)
     for t in range(low, high):
-        counts = token_counts(mask, row + t, MASKED)
-        u = tl.load(into + t * K + k, k < K, 0.0)
+        ahead = tl.minimum(t + 1, high - 1)
+        counts_ahead = token_counts(mask, row + ahead, MASKED)
+        u_ahead = tl.load(into + ahead * K + k, k < K, 0.0)
         if GRADIENT:
             tl.store(before + t * K + k, alpha, k < K)
         top = tl.max(alpha)
@@ -140,6 +148,7 @@ def forward(
         alpha = tl.where(counts, new, alpha)
         left += tl.where(counts & (t > first), e, 0)
         lowest = tl.minimum(lowest, tl.where(alpha > 0, alpha, 1.0))
+        counts, u = counts_ahead, u_ahead
     return alpha, left, tl.min(lowest)
 
 
@@ -155,11 +164,16 @@ def backward(
         gold: 1 where the gold tags are taken away, else 0.
     """
     k = tl.arange(0, WIDTH)
+    last = high - 1
+    counts = token_counts(mask, row + last, MASKED)
+    u = tl.load(into + last * K + k, k < K, 0.0)
+    earlier = tl.load(before + last * K + k, k < K, 0.0)
     for n in range(low, high):
         t = high - 1 - (n - low)
-        counts = token_counts(mask, row + t, MASKED)
-        u = tl.load(into + t * K + k, k < K, 0.0)
-        earlier = tl.load(before + t * K + k, k < K, 0.0)
+        ahead = tl.maximum(t - 1, low)
+        counts_ahead = token_counts(mask, row + ahead, MASKED)
+        u_ahead = tl.load(into + ahead * K + k, k < K, 0.0)
+        earlier_ahead = tl.load(before + ahead * K + k, k < K, 0.0)
         top = tl.max(earlier)
         power = power_of(exponent_of(tl.where(top > 0, top, 1.0)))
         moves = counts & (t > first)
@@ -173,27 +187,30 @@ def backward(
         tl.store(unary + t * K + k, tl.where(counts, p, 0.0), k < K)
         beta = tl.where(moves, tl.sum(weight * q[None, :], 1), beta)
         alpha = tl.where(counts, earlier, alpha)
+        counts, u, earlier = counts_ahead, u_ahead, earlier_ahead
 
 
 @triton.jit
 def forward_backward(
-    into, before, unary, mask, tags, end, moves, ends, facts, blocks, entry, exit, value, status,
-    T, stride, K, count, chunk,
+    into, before, unary, mask, tags, end, factors, blocks, entry, exit, value, status,
+    B, T, stride, K, count, chunk,
     CHUNKED: tl.constexpr, MASKED: tl.constexpr, GOLDEN: tl.constexpr, GRADIENT: tl.constexpr,
     WIDTH: tl.constexpr,
 ):  # fmt: skip
     """A chunk of a sequence, all its moves in registers.
 
     Args:
-        into, moves, ends, facts, blocks: what ``weigh`` wrote.
+        into, factors, blocks: what ``weigh`` wrote.
         before: ``(B, stride, K)`` doubles, written: alpha before each token.
         unary: ``(B, T, K)``, written: the gradient.
         mask, tags, end: as given.
         entry, exit: ``(B, chunks, K)`` doubles: alpha before and beta after each chunk, where CHUNKED.
-        value, status: ``(B,)``, written; where CHUNKED they are there already.
-        T, stride, K, count, chunk: tokens, tokens of ``into``, tags, blocks in a sequence, tokens in a chunk.
+        value, status: ``(B,)``, ``(2, B)``, written; where CHUNKED they are there already.
+        B, T, stride, K, count, chunk: sequences, tokens, tokens of ``into``, tags, blocks in a sequence,
+            tokens in a chunk.
     """
     b, c = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    moves, ends, facts = parts_of(factors, K)
     k = tl.arange(0, WIDTH)
     real = k < K
     weight = tl.load(moves + k[:, None] * K + k[None, :], real[:, None] & real[None, :], 0.0)
@@ -219,7 +236,7 @@ def forward_backward(
         if (what == 0) & (lowest < LOWEST):
             tl.store(status + b, REDO)  # whichever chunk says so
     else:
-        what = judge(b, z, left, lowest, blocks, facts, end, tags, value, status, T, K, count, GOLDEN)
+        what = judge(b, z, left, lowest, blocks, facts, end, tags, value, status, B, T, K, count, GOLDEN)
     if GRADIENT:
         dead = ((what & (IMPOSSIBLE | REDO)) != 0) | (z == 0) | (lowest < LOWEST)  # or to be redone
         beta = tl.where(dead, 0.0, beta / tl.where(z > 0, z, 1.0))

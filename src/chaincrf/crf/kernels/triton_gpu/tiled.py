@@ -8,12 +8,12 @@ import triton
 import triton.language as tl
 
 from .scaled import judge
-from .tiles import IMPOSSIBLE, NOT_A_NUMBER, REDO, exponent_of, power_of
+from .tiles import IMPOSSIBLE, NOT_A_NUMBER, REDO, exponent_of, parts_of, power_of
 
-__all__ = ["COLUMNS", "INNER", "TILE", "backward_tile", "forward_tile", "verdict"]
+__all__ = ["COLUMNS", "INNER", "TILE", "WARPS", "backward_tile", "forward_tile", "verdict"]
 
-TILE, COLUMNS, INNER = 16, 64, 32
-"""Sequences of a tile, tags computed together, terms of a sum read together."""
+TILE, COLUMNS, INNER, WARPS = 16, 64, 32, 8
+"""Sequences of a tile, tags computed together, terms of a sum read together; threads, by 32."""
 
 
 @triton.jit
@@ -33,14 +33,14 @@ def block(rows, b, at, j, real, stride, K):
 
 @triton.jit
 def forward_tile(
-    into, before, exponents, sums, mask, moves, ends, B, T, stride, rows, K,
+    into, before, exponents, sums, mask, factors, B, T, stride, rows, K,
     MASKED: tl.constexpr, GRADIENT: tl.constexpr,
     TILE: tl.constexpr, COLUMNS: tl.constexpr, INNER: tl.constexpr,
 ):  # fmt: skip
     """Alpha of a tile of sequences.
 
     Args:
-        into, moves, ends: what ``weigh`` wrote.
+        into, factors: what ``weigh`` wrote.
         before: ``(B, rows, K)`` doubles, written: alpha before each token and after the last, T + 1 rows; or,
             without a gradient, the last two.
         exponents: ``(B, T)`` int32, written with a gradient: what each alpha before was divided by.
@@ -48,6 +48,7 @@ def forward_tile(
             alpha, the first token that counts.
         mask: as given.
     """
+    moves, ends, _facts = parts_of(factors, K)
     b = tl.program_id(0).to(tl.int64) * TILE + tl.arange(0, TILE)
     real = b < B
     begun, left = tl.zeros((TILE,), tl.int32), tl.zeros((TILE,), tl.int32)
@@ -101,27 +102,29 @@ def forward_tile(
 
 
 @triton.jit
-def verdict(sums, blocks, facts, end, tags, value, status, T, K, count, GOLDEN: tl.constexpr):
+def verdict(sums, blocks, factors, end, tags, value, status, B, T, K, count, GOLDEN: tl.constexpr):
     """The value and the status of a sequence, from what ``forward_tile`` says."""
     b = tl.program_id(0).to(tl.int64)
     z, left, lowest = tl.load(sums + b * 4), tl.load(sums + b * 4 + 1), tl.load(sums + b * 4 + 2)
-    judge(b, z, left, lowest, blocks, facts, end, tags, value, status, T, K, count, GOLDEN)
+    _moves, _ends, facts = parts_of(factors, K)
+    judge(b, z, left, lowest, blocks, facts, end, tags, value, status, B, T, K, count, GOLDEN)
 
 
 @triton.jit
 def backward_tile(
-    into, before, exponents, sums, status, mask, tags, moves, ends, unary, B, T, stride, rows, K,
+    into, before, exponents, sums, status, mask, tags, factors, unary, B, T, stride, rows, K,
     MASKED: tl.constexpr, GOLDEN: tl.constexpr,
     TILE: tl.constexpr, COLUMNS: tl.constexpr, INNER: tl.constexpr,
 ):  # fmt: skip
     """The marginals of a tile of sequences, less the gold tags, and q in the place of U.
 
     Args:
-        into, before, exponents, sums, moves, ends: what was written.
+        into, before, exponents, sums, factors: what was written.
         status: of each sequence.
         mask, tags: as given.
         unary: ``(B, T, K)``, written.
     """
+    moves, ends, _facts = parts_of(factors, K)
     b = tl.program_id(0).to(tl.int64) * TILE + tl.arange(0, TILE)
     real = b < B
     z, first = tl.load(sums + b * 4, real, 0.0), tl.load(sums + b * 4 + 3, real, 0.0)

@@ -1,5 +1,6 @@
 """Sizes of blocks by the number of tags, what became of a sequence, and powers of two."""
 
+from functools import cache
 from math import isqrt
 
 import triton
@@ -25,6 +26,7 @@ __all__ = [
     "block_of_columns",
     "chunk_of",
     "exponent_of",
+    "parts_of",
     "power_of",
     "tokens_of",
     "warps_of",
@@ -48,9 +50,15 @@ MOST_TAGS = 1024
 """Up to how many tags the kernels serve."""
 
 
+def power_from(n: int) -> int:
+    """The smallest power of two that is no smaller."""
+    return 1 << (n - 1).bit_length()
+
+
+@cache
 def width_of(K: int) -> int:
     """The numbers in a row of tags: a power of two, at least 16."""
-    return max(16, triton.next_power_of_2(K))
+    return max(16, power_from(K))
 
 
 def tokens_of(K: int) -> int:
@@ -69,12 +77,18 @@ def chunk_of(B: int, T: int, K: int) -> int:
     Chunks cost K rows in place of one, so they pay while the device is far from full without them.
     """
     few = K <= IN_REGISTERS and B * width_of(K) <= 512
-    return triton.next_power_of_2(isqrt(T)) if few and T >= LONG else T
+    return power_from(isqrt(T)) if few and T >= LONG else T
 
 
 def warps_of(K: int) -> int:
     """Threads of a program, by 32: its moves take 64 registers of each at most."""
     return 1 if K <= 32 else 4 if K <= 256 else 8
+
+
+@triton.jit
+def parts_of(factors, K):
+    """Where the exponentials of the transitions, and of start and end, and the facts about them begin."""
+    return factors, factors + K * K, factors + K * K + 2 * K
 
 
 @triton.jit
