@@ -16,22 +16,13 @@ def test_the_file_is_the_recipe(name):
     assert all(line.startswith("#") or " = " in line for line in text.splitlines() if line)
 
 
-def test_a_task_is_trained_by_its_recipe(monkeypatch):
+def test_a_recipe_is_named_or_plain(monkeypatch):
     monkeypatch.setitem(RECIPES, "pos", NamedRecipe(2, {"hidden": 77, "epochs": 3}))
-    assert named_recipe("pos", epochs=4) == Recipe(task="pos", epochs=4)
-    assert Recipe(task="pos").hidden == 77
-    assert named_recipe("ner") == Recipe()
-    assert Recipe().hidden != 77
-
-
-def test_chunks_have_nothing_of_entities(monkeypatch):
-    monkeypatch.setitem(RECIPES, "ner", NamedRecipe(2, {"hidden": 77, "epochs": 3}))
-    monkeypatch.setitem(RECIPES, "chunk", NamedRecipe(2, {"epochs": 5}))
-    assert named_recipe("ner").hidden == 77
-    assert named_recipe("chunk").hidden == Recipe.model_fields["hidden"].default
-    assert named_recipe("chunk").epochs == 5
+    assert named_recipe("pos", epochs=4) == Recipe(task="pos", hidden=77, epochs=4)
+    assert named_recipe("chunk").task == "ner"
+    assert Recipe(task="pos").hidden != 77
 
 
 def test_unknown_name():
-    with pytest.raises(ConfigError, match="expected one of ner, pos, chunk, got 'srl'"):
+    with pytest.raises(ConfigError, match="expected one of ner, pos, chunk or a TOML file, got 'srl'"):
         named_recipe("srl")

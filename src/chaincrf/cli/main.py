@@ -23,6 +23,7 @@ from . import (
     serve,
     tag,
     train,
+    tune,
     vectors,
 )
 from .console import fail
@@ -57,6 +58,7 @@ def _options(
 
 
 app.command("train")(train.train)
+app.command("tune")(tune.tune)
 app.command("eval")(evaluate.evaluate)
 app.command("tag")(tag.tag)
 app.command("select")(select.select)

@@ -6,14 +6,15 @@ import functools
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from ..training.named import recipe_values
 from ..training.recipe import Recipe
-from .config import load_config
+from .config import load_config, starts_from_its_task
 
 __all__ = ["configured"]
 
@@ -23,7 +24,7 @@ def configured(model: type[BaseModel], **panels: type[BaseModel]) -> Callable[[C
 
     The decorated function takes the configuration first; ``--config FILE.toml`` fills what the command line
     leaves open. An option that is not given stays out of the way of the file, so every default is None here
-    and the model's default is only shown.
+    and the model's default is only shown; for training that of the recipe ``ner``.
 
     Args:
         model: the configuration.
@@ -48,8 +49,13 @@ def configured(model: type[BaseModel], **panels: type[BaseModel]) -> Callable[[C
         extra = [file]
         if issubclass(model, Recipe):
             annotation = Annotated[
-                Literal["ner", "pos", "chunk"] | None,
-                typer.Option(help="the recipe that fills what is not said; 'chaincrf recipe show' prints it"),
+                str | None,
+                typer.Option(
+                    metavar="NAME|FILE.toml",
+                    help="the recipe that fills what is not said: ner, pos or chunk ('chaincrf recipe show' "
+                    "prints them), or a TOML file, such as 'chaincrf tune' writes",
+                    show_default="that of the task" if starts_from_its_task(model) else False,
+                ),
             ]
             kind = inspect.Parameter.KEYWORD_ONLY
             extra.append(inspect.Parameter("recipe", kind, default=None, annotation=annotation))
@@ -71,6 +77,8 @@ def configured(model: type[BaseModel], **panels: type[BaseModel]) -> Callable[[C
 def _option(model: type[BaseModel], name: str, panels: dict[str, type[BaseModel]]) -> inspect.Parameter:
     field = model.model_fields[name]
     default = None if field.default in (None, PydanticUndefined) else str(field.default)
+    if starts_from_its_task(model) and name in (recipe := recipe_values("ner")):
+        default = str(recipe[name])
     panel = next((title for title, part in panels.items() if name in part.model_fields), None)
     spelled = name.replace("_", "-")
     option = typer.Option(

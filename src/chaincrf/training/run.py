@@ -15,6 +15,7 @@ from ..data.shards import ShardedCorpus
 from ..tagging import Bundle, Tagger
 from .checkpoint import Checkpoints
 from .loop import fit
+from .named import named_recipe
 from .recipe import Recipe
 from .record import Epoch, Fit, Kept
 from .setup import build_model, prepare
@@ -36,7 +37,7 @@ def train(
     Args:
         train: the training data, in memory or in shards.
         dev: the development data, by which the best epoch is chosen.
-        recipe: how to train; the defaults are a good start.
+        recipe: how to train; by default the named recipe of the data's task.
         checkpoints: where the run is saved, and whether it goes on from there.
         on_step: called after every step with the steps done and those of the whole run.
         on_epoch: called after every epoch.
@@ -49,7 +50,7 @@ def train(
         NotFiniteError: if the loss or the gradient is not finite in the first epoch.
         ModelError: if there is a checkpoint to go on from, but of another run.
     """
-    recipe = recipe or Recipe()
+    recipe = recipe or named_recipe(train.report.task)
     prepared = prepare(train, dev, recipe)
     bundle = build_model(prepared, recipe)
     record = fit(bundle.model, prepared, recipe, checkpoints=checkpoints, on_step=on_step, on_epoch=on_epoch)
