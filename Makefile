@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-.PHONY: help demo test test-all check format bench docs clean
+.PHONY: help demo test test-all test-gpu check format bench docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -16,6 +16,9 @@ test: $(VENV)/.installed-test  ## the tests that need nothing but Python
 
 test-all: test $(VENV)/.installed-test-all  ## those, the slow ones, and those of every extra
 	$(BIN)/python -m pytest -q -n 2 -m slow
+
+test-gpu: $(VENV)/.installed-test  ## the tests that need a CUDA device
+	$(BIN)/python -m pytest -q -m gpu
 
 check: $(VENV)/.installed-check  ## lint, format and types
 	$(BIN)/ruff check .

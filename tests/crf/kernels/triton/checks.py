@@ -17,7 +17,7 @@ from torch import Tensor
 
 from chaincrf.crf import LinearChain
 from chaincrf.crf.backends import backend
-from chaincrf.crf.kernels.triton_gpu import forward_backward
+from chaincrf.crf.kernels.triton_gpu import forward_backward, launch
 from chaincrf.crf.kernels.triton_gpu.tiles import REDO
 from chaincrf.crf.reference.counts import Counts, no_counts
 
@@ -92,6 +92,27 @@ def loss(shape: tuple[int, int, int], kind: str = "gold", **options: object) -> 
     same([value], loss_and_gradient(chain, given, "reference", single)[:1], rtol, atol)
 
 
+def reductions(shape: tuple[int, int, int], kind: str = "gold", **options: object) -> None:
+    """A sum or a mean over the batch, and its gradient, with and without one being asked for."""
+    chain, tags = chain_of(tuple(shape), **options)
+    tags = some_unknown(tags) if kind == "unknown" else tags
+    for reduction in ("sum", "mean", "token_mean"):
+        found = []
+        for name in ("triton", "reference"):
+            parts = [x.detach().requires_grad_() for x in chain._inputs()[:4]]
+            with backend(name):
+                fresh = LinearChain(*parts, chain.mask)
+                loss = fresh.loss(tags, reduction)
+                with torch.no_grad():
+                    value = fresh.loss(tags, reduction)
+                if loss.isfinite():
+                    found.append([loss.detach(), value, *torch.autograd.grad(2 * loss, parts)])
+                else:
+                    found.append([loss.detach(), value])
+        size = options.get("scale", 1.0) * shape[0] * shape[1]
+        same(*found, atol=max(1e-10, 1e-12 * size))
+
+
 def viterbi(shape: tuple[int, int, int], **options: object) -> None:
     """The very same path, ties included, and the very same score."""
     chain, _ = chain_of(tuple(shape), **options)
@@ -125,6 +146,12 @@ def chunked_loss(shape: tuple[int, int, int], chunk: int, kind: str = "gold", **
         loss(shape, kind, **options)
 
 
+def tiled_loss(shape: tuple[int, int, int], kind: str = "gold", **options: object) -> None:
+    """As ``loss``, several sequences in a program."""
+    with patched(tile_of=lambda B: 16):
+        loss(shape, kind, **options)
+
+
 def the_token_before_stands_in_another_block(device: str = "cpu") -> None:
     """Tokens are weighed in blocks, gaps may be longer."""
     chain, tags = chain_of((3, 9, 3), device=device)
@@ -140,7 +167,8 @@ def given_back(chain: LinearChain, chunk: int | None = None, gradient: bool = Fa
     """Which sequences are computed again in log space."""
     inputs = forward_backward.plain(*chain._inputs(), None)
     new, (B, T, K) = chain.emissions.new_empty, chain.emissions.shape
-    counts = Counts(new(B, T, K), new(B, K, K), new(B, K), new(B, K)) if gradient else no_counts(new(0))
+    counts = Counts(new(B, T, K), new(B, K, K), new(B, K), new(B, K))
+    counts = counts if gradient else no_counts(chain.emissions)
     with chunks_of(chunk or T):
         status = forward_backward._solve(inputs, new(B), counts, gradient)
     return [bool(what & REDO.value) for what in status.tolist()]
@@ -335,6 +363,7 @@ def kernels() -> dict[str, Any]:
 def launched(run: Callable[..., object], *arguments: object) -> list[str]:
     """The kernels that are launched, in order."""
     names: list[str] = []
+    launch._compiled.clear()  # what is kept of a kernel has no hooks
     for name, kernel in kernels().items():
         kernel.add_pre_run_hook(lambda *_, name=name, **__: names.append(name))
     run(*arguments)
@@ -358,7 +387,8 @@ def what_is_launched(device: str = "cpu") -> None:
         ]  # fmt: skip
         assert launched(loss_and_gradient, own, own_tags, "triton") == ["weigh", *ends]
         with backend("triton"), torch.no_grad():
-            assert launched(chain.loss, tags) == ["weigh", "forward_backward", "log_space"]
+            assert launched(chain.loss, tags) == ["weigh", "forward_backward", "log_space", "collect"]
+            assert launched(chain.log_likelihood, tags) == ["weigh", "forward_backward", "log_space"]
             assert launched(chain.viterbi) == ["best_paths"]
     with chunks_of(2):
         assert launched(loss_and_gradient, chain, None, "triton") == [
@@ -371,7 +401,7 @@ BATTERY: list[Callable[[], object]] = [
     lambda: loss((2, 3, 3), "unknown", by_position=True),
     lambda: loss((1, 2, 3), by_position=True, mask=False),
     lambda: chunked_loss((2, 5, 3), 2),
-    lambda: [loss((1, 2, 65), mask=mask) for mask in (False, True)],
+    lambda: [check((1, 2, 65), mask=mask) for mask in (False, True) for check in (loss, tiled_loss)],
     lambda: [
         viterbi((2, 3, K), by_position=bool(by_position)) for K, by_position in ((3, 0), (3, 1), (65, 0))
     ],

@@ -1,7 +1,10 @@
 """Triton's kernels on a CUDA device, at sizes of real use, and what only a device can show."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -36,6 +39,15 @@ def _fresh_memory_is_nan(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.use_deterministic_algorithms(False)
 
 
+@pytest.fixture(autouse=True)
+def _kernels_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Imported without the hook that executes annotations: it would wrap what Triton is to read."""
+    others = [finder for finder in sys.meta_path if "jaxtyping" not in type(finder).__module__]
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "meta_path", others)
+        import chaincrf.crf.kernels.triton_gpu  # noqa: F401
+
+
 @pytest.fixture
 def checks():
     """Imported where there is a device: it imports Triton."""
@@ -50,6 +62,13 @@ def checks():
 def test_loss_and_gradient(checks, shape: tuple[int, int, int], kind: str, dtype: str) -> None:
     checks.loss(shape, kind, dtype=dtype, device="cuda")
     checks.loss(shape, kind, dtype=dtype, forbid=0.2, mask=False, device="cuda")
+
+
+@pytest.mark.parametrize("kind", ["gold", "unknown"])
+@pytest.mark.parametrize("shape", [(3, 7, 2), (300, 20, 9), (4, 20, 33), (20, 9, 70), (2, 3000, 5)])
+def test_reductions(checks, shape: tuple[int, int, int], kind: str) -> None:
+    for options in ({}, {"mask": False}, {"scale": 1e3, "forbid": 0.3}):
+        checks.reductions(shape, kind, device="cuda", **options)
 
 
 @KINDS
@@ -169,6 +188,7 @@ def training_step() -> Callable[[], tuple[Tensor, Tensor]]:
     return step
 
 
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
 def test_nothing_waits_for_the_device() -> None:
     step = training_step()
     step()  # compiled
@@ -199,9 +219,12 @@ def test_a_training_step_in_a_cuda_graph() -> None:
         assert torch.equal(found[1], path)
 
 
-def test_a_compiled_step_is_one_graph(checks) -> None:
-    torch.use_deterministic_algorithms(False)  # the compiler's own kernels know better what they fill
-    checks.a_compiled_step_is_one_graph("cuda")
+def test_a_compiled_step_is_one_graph() -> None:
+    """In a process of its own: the compiler cannot look through what executes annotations of shapes."""
+    call = "from crf.kernels.triton import checks; checks.a_compiled_step_is_one_graph('cuda')"
+    paths = [str(Path(__file__).parents[3]), *filter(None, sys.path)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    subprocess.run([sys.executable, "-c", call], env=environment, check=True)
 
 
 def test_offsets_beyond_32_bits() -> None:

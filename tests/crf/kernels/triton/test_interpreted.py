@@ -32,6 +32,10 @@ def test_wide_ranges(interpreted: Interpreter, kind: str, scale: float) -> None:
     interpreted("loss", (3, 5, 4), kind, scale=scale, forbid=0.2, by_position=scale == 100)
 
 
+def test_reductions(interpreted: Interpreter) -> None:
+    interpreted("reductions", (3, 4, 3))
+
+
 @pytest.mark.parametrize("kind", ["gold", "unknown"])
 def test_float32_is_rounded_once(interpreted: Interpreter, kind: str) -> None:
     interpreted("loss", (3, 6, 5), kind, dtype="float32")
@@ -42,6 +46,7 @@ def test_float32_is_rounded_once(interpreted: Interpreter, kind: str) -> None:
 )
 def test_many_tags(interpreted: Interpreter, shape: tuple[int, int, int], kind: str) -> None:
     interpreted("loss", shape, kind)
+    interpreted("tiled_loss", shape, kind)
 
 
 @pytest.mark.parametrize("chunk", [4])

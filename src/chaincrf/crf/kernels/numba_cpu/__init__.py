@@ -37,8 +37,8 @@ _REDUCTIONS = {"sum": SUM, "mean": MEAN, "token_mean": TOKEN_MEAN}
 
 def reduced_loss(
     emissions: Tensor, *others: Tensor | None, gradient: bool, reduction: str
-) -> tuple[Tensor, Counts] | None:
-    """The negative log-likelihood of a batch, and its gradient; None if it must be found by sequence.
+) -> tuple[Tensor, Counts, None] | None:
+    """The negative log-likelihood of a batch, its gradient, None; or None: it must be found by sequence.
 
     That is so where tags are unknown, where a number is none, where the range of scores is too wide, and for
     a batch of nothing.
@@ -56,7 +56,7 @@ def reduced_loss(
     value = new(())
     counts = Counts(new((B, T, K)), new((K, K)), new(K), new(K)) if gradient else no_counts(emissions)
     arguments, _ = _forward_backward((emissions, *others), value, counts, gradient, _REDUCTIONS[reduction])
-    return None if arguments[AT_UNFINISHED] else (value, counts)
+    return None if arguments[AT_UNFINISHED] else (value, counts, None)
 
 
 def loss(

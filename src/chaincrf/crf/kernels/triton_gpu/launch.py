@@ -1,16 +1,58 @@
 """What every launch needs."""
 
+from collections.abc import Hashable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["on_device", "options", "plain"]
+__all__ = ["alignment", "launch", "on_device", "options", "plain"]
+
+_compiled: dict[tuple[Hashable, ...], Any] = {}
+MOST_KEPT = 10_000
+
+
+def launch(
+    kernel: Any,
+    key: Hashable,
+    grid: tuple[int, int, int],
+    *arguments: object,
+    warps: int,
+    **constants: object,
+) -> None:
+    """Launch a kernel on the current device.
+
+    What it was compiled to is kept: for Triton to look for it takes longer than the whole launch otherwise.
+
+    Args:
+        kernel: the function.
+        key: all that its code depends on: device, dtypes, alignments, sizes, constants.
+        grid: the programs.
+        *arguments: tensors and numbers, in order.
+        warps: threads of a program, by 32.
+        **constants: those that the code is compiled for, in the order of its parameters.
+    """
+    compiled = _compiled.get((id(kernel), key))
+    if compiled is not None:
+        compiled[grid](*arguments, *constants.values())
+        return
+    compiled = kernel[grid](*arguments, **constants, **options(warps))
+    if len(_compiled) >= MOST_KEPT:
+        _compiled.clear()
+    if compiled is not None:  # not in the interpreter
+        _compiled[id(kernel), key] = compiled
+
+
+def alignment(*tensors: Tensor | None) -> tuple[int, ...]:
+    """What the compiler makes use of."""
+    return tuple(x.data_ptr() & 15 for x in tensors if x is not None)
 
 
 def on_device(x: Tensor) -> AbstractContextManager[object]:
     """Launch where the tensor is."""
-    return torch.cuda.device(x.device) if x.is_cuda else nullcontext()
+    there = not x.is_cuda or x.device.index == torch.cuda.current_device()
+    return nullcontext() if there else torch.cuda.device(x.device)
 
 
 def options(warps: int) -> dict[str, int | bool]:
@@ -20,5 +62,8 @@ def options(warps: int) -> dict[str, int | bool]:
 
 def plain(*tensors: Tensor | None) -> list[Tensor | None]:
     """The tensors as the kernels read them; bits as bytes."""
-    held = [x if x is None else x.resolve_neg().contiguous() for x in tensors]
+    held = [
+        x if x is None or (x.is_contiguous() and not x.is_neg()) else x.resolve_neg().contiguous()
+        for x in tensors
+    ]
     return [x.view(torch.uint8) if x is not None and x.dtype == torch.bool else x for x in held]

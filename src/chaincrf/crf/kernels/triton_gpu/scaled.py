@@ -14,9 +14,10 @@ most 1 and at least 2^-250 where not 0, and alpha at most 2 K. A sequence with a
 not 0 is given back, and so is one where the paths with an entry left out, K^T e^-d of them by weight, could
 be 2^-60 of all. That happens on the device: it is flagged in memory, and ``log_space`` looks at the flags.
 
-alpha_{t-1} is kept at the place of token t, q takes the place of U, and the expected moves of a sequence are
-one product of the two matrices. A program computes a chunk of a sequence; that is all of it, except where few
-sequences are long (``scan``). A token that does not count leaves alpha and beta as they are.
+alpha_{t-1} is kept at the place of token t. The expected moves are summed on the way back; or q takes the
+place of U, and they are one product of the two matrices. A program computes a chunk of a sequence; that is
+all of it, except where few sequences are long (``scan``). A token that does not count leaves alpha and beta
+as they are.
 """
 
 import triton
@@ -38,13 +39,16 @@ from .tiles import (
     UNKNOWN_TAGS,
     WRONG,
     exponent_of,
+    parts_of,
     power_of,
 )
 
-__all__ = ["LOWEST", "field", "forward", "forward_backward", "judge", "token_counts"]
+__all__ = ["COUNTED", "LOWEST", "field", "forward", "forward_backward", "judge", "token_counts"]
 
 LOWEST = tl.constexpr(2.0**-440)
 LOG_2 = tl.constexpr(0.6931471805599453)
+COUNTED = tl.constexpr(32)
+"""Up to which width the sums of expected moves fit into registers too."""
 MARGIN = tl.constexpr(61 * 0.6931471805599453)
 
 
@@ -84,8 +88,9 @@ def gold_of(blocks, b, count, end, tags, T, K):
 
 
 @triton.jit
-def judge(b, z, left, lowest, blocks, facts, end, tags, value, status, T, K, count, GOLDEN: tl.constexpr):
-    """Write the value and the status of a sequence, from the sum of its last alphas; the status."""
+def judge(b, z, left, lowest, blocks, facts, end, tags, value, status, B, T, K, count,
+          GOLDEN: tl.constexpr):  # fmt: skip
+    """Write value, status and length of a sequence, from the sum of its last alphas; the status."""
     length = field(blocks, b, count, LENGTH, "sum")
     bad = (field(blocks, b, count, BAD, "sum") > 0) | (length > tl.load(facts + 3))
     bad = bad & (length > 0)
@@ -108,6 +113,7 @@ def judge(b, z, left, lowest, blocks, facts, end, tags, value, status, T, K, cou
     what = tl.where(bad, NOT_A_NUMBER, what)
     tl.store(value + b, tl.where(bad, float("nan"), log_z))
     tl.store(status + b, what)
+    tl.store(status + B + b, length.to(tl.int32))
     return what
 
 
@@ -117,6 +123,8 @@ def forward(
     MASKED: tl.constexpr, GRADIENT: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
     """Alpha after the tokens low to high of a sequence, the exponents divided out, and the lowest alpha.
+
+    What a token needs from memory is asked for one token earlier.
 
     Args:
         alpha: before token ``low``.
@@ -128,9 +136,12 @@ def forward(
     k = tl.arange(0, WIDTH)
     lowest = tl.full((WIDTH,), 1.0, tl.float64)
     left = first * 0
+    counts = token_counts(mask, row + low, MASKED)
+    u = tl.load(into + low * K + k, k < K, 0.0)
     for t in range(low, high):
-        counts = token_counts(mask, row + t, MASKED)
-        u = tl.load(into + t * K + k, k < K, 0.0)
+        ahead = tl.minimum(t + 1, high - 1)
+        counts_ahead = token_counts(mask, row + ahead, MASKED)
+        u_ahead = tl.load(into + ahead * K + k, k < K, 0.0)
         if GRADIENT:
             tl.store(before + t * K + k, alpha, k < K)
         top = tl.max(alpha)
@@ -140,6 +151,7 @@ def forward(
         alpha = tl.where(counts, new, alpha)
         left += tl.where(counts & (t > first), e, 0)
         lowest = tl.minimum(lowest, tl.where(alpha > 0, alpha, 1.0))
+        counts, u = counts_ahead, u_ahead
     return alpha, left, tl.min(lowest)
 
 
@@ -148,55 +160,72 @@ def backward(
     alpha, beta, row, into, before, mask, tags, unary, weight, low, high, first, gold, K,
     MASKED: tl.constexpr, GOLDEN: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
-    """The marginals of tokens high back to low, less the gold tags, and q in the place of U.
+    """The marginals of tokens high back to low, less the gold tags; sum_t q_t[j] alpha_{t-1}[i] by [j, i], or
+    q in the place of U, if they do not fit.
 
     Args:
         alpha, beta: at the last of these tokens.
+        weight: A transposed, so that this is summed over as the forward recursion does.
         gold: 1 where the gold tags are taken away, else 0.
     """
     k = tl.arange(0, WIDTH)
+    last = high - 1
+    edges = tl.zeros((WIDTH, WIDTH), tl.float64)
+    counts = token_counts(mask, row + last, MASKED)
+    u = tl.load(into + last * K + k, k < K, 0.0)
+    earlier = tl.load(before + last * K + k, k < K, 0.0)
     for n in range(low, high):
         t = high - 1 - (n - low)
-        counts = token_counts(mask, row + t, MASKED)
-        u = tl.load(into + t * K + k, k < K, 0.0)
-        earlier = tl.load(before + t * K + k, k < K, 0.0)
+        ahead = tl.maximum(t - 1, low)
+        counts_ahead = token_counts(mask, row + ahead, MASKED)
+        u_ahead = tl.load(into + ahead * K + k, k < K, 0.0)
+        earlier_ahead = tl.load(before + ahead * K + k, k < K, 0.0)
         top = tl.max(earlier)
         power = power_of(exponent_of(tl.where(top > 0, top, 1.0)))
         moves = counts & (t > first)
         q = tl.where(moves, tl.where(alpha > 0, u * (power * beta), 0.0), 0.0)
-        tl.debug_barrier()  # all threads have read U
-        tl.store(into + t * K + k, q, k < K)
         p = alpha * beta
         if GOLDEN:
             y = tl.load(tags + row + t)
             p -= tl.where(k == y, gold, 0.0)
         tl.store(unary + t * K + k, tl.where(counts, p, 0.0), k < K)
-        beta = tl.where(moves, tl.sum(weight * q[None, :], 1), beta)
+        if WIDTH <= COUNTED:
+            edges += q[:, None] * earlier[None, :]
+        else:
+            tl.debug_barrier()  # all threads have read U
+            tl.store(into + t * K + k, q, k < K)
+        beta = tl.where(moves, tl.sum(weight * q[:, None], 0), beta)
         alpha = tl.where(counts, earlier, alpha)
+        counts, u, earlier = counts_ahead, u_ahead, earlier_ahead
+    return edges
 
 
 @triton.jit
 def forward_backward(
-    into, before, unary, mask, tags, end, moves, ends, facts, blocks, entry, exit, value, status,
-    T, stride, K, count, chunk,
+    into, before, unary, mask, tags, end, factors, blocks, entry, exit, value, status, products,
+    B, T, stride, K, count, chunk,
     CHUNKED: tl.constexpr, MASKED: tl.constexpr, GOLDEN: tl.constexpr, GRADIENT: tl.constexpr,
     WIDTH: tl.constexpr,
 ):  # fmt: skip
     """A chunk of a sequence, all its moves in registers.
 
     Args:
-        into, moves, ends, facts, blocks: what ``weigh`` wrote.
+        into, factors, blocks: what ``weigh`` wrote.
         before: ``(B, stride, K)`` doubles, written: alpha before each token.
         unary: ``(B, T, K)``, written: the gradient.
         mask, tags, end: as given.
         entry, exit: ``(B, chunks, K)`` doubles: alpha before and beta after each chunk, where CHUNKED.
-        value, status: ``(B,)``, written; where CHUNKED they are there already.
-        T, stride, K, count, chunk: tokens, tokens of ``into``, tags, blocks in a sequence, tokens in a chunk.
+        value, status: ``(B,)``, ``(2, B)``, written; where CHUNKED they are there already.
+        products: ``(B, chunks, K, K)`` doubles, written if they fit: sum_t q_t[j] alpha_{t-1}[i] by [j, i].
+        B, T, stride, K, count, chunk: sequences, tokens, tokens of ``into``, tags, blocks in a sequence,
+            tokens in a chunk.
     """
     b, c = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    moves, turned, ends, facts = parts_of(factors, K)
     k = tl.arange(0, WIDTH)
     real = k < K
-    weight = tl.load(moves + k[:, None] * K + k[None, :], real[:, None] & real[None, :], 0.0)
+    square, inside = k[:, None] * K + k[None, :], real[:, None] & real[None, :]
+    weight = tl.load(moves + square, inside, 0.0)
     begin = tl.load(ends + k, real, 0.0)
     first = field(blocks, b, count, FIRST, "min").to(tl.int64)
     low = c.to(tl.int64) * chunk
@@ -219,14 +248,18 @@ def forward_backward(
         if (what == 0) & (lowest < LOWEST):
             tl.store(status + b, REDO)  # whichever chunk says so
     else:
-        what = judge(b, z, left, lowest, blocks, facts, end, tags, value, status, T, K, count, GOLDEN)
+        what = judge(b, z, left, lowest, blocks, facts, end, tags, value, status, B, T, K, count, GOLDEN)
     if GRADIENT:
         dead = ((what & (IMPOSSIBLE | REDO)) != 0) | (z == 0) | (lowest < LOWEST)  # or to be redone
         beta = tl.where(dead, 0.0, beta / tl.where(z > 0, z, 1.0))
         beta = tl.where(what == NOT_A_NUMBER, float("nan"), beta)
         gold = tl.where(dead, 0.0, 1.0).to(tl.float64)
         tl.debug_barrier()  # what threads have written, others read
-        backward(
+        weight = tl.load(turned + square, inside, 0.0)
+        edges = backward(
             alpha, beta, row, into, before, mask, tags, unary + row * K, weight, low, high, first, gold, K,
             MASKED, GOLDEN, WIDTH,
         )  # fmt: skip
+        if WIDTH <= COUNTED:
+            products += (b * tl.num_programs(1) + c) * K * K
+            tl.store(products + square, edges, inside)

@@ -13,26 +13,28 @@ import triton
 import triton.language as tl
 
 from .scaled import field, judge, token_counts
-from .tiles import FIRST, exponent_of, power_of
+from .tiles import FIRST, exponent_of, parts_of, power_of
 
 __all__ = ["boundaries", "products"]
 
 
 @triton.jit
 def products(
-    into, mask, moves, ends, blocks, matrices, exponents, lows, T, stride, K, count, chunk,
+    into, mask, factors, blocks, matrices, exponents, lows, T, stride, K, count, chunk,
     MASKED: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
     """The product of the steps of a chunk; the identity for tokens that do not count.
 
     Args:
-        into, moves, ends, blocks: what ``weigh`` wrote.
+        into, factors, blocks: what ``weigh`` wrote.
         mask: as given.
-        matrices: ``(B, chunks, K, K)`` doubles, written: from tag i before the chunk to tag j at its end.
+        matrices: ``(2, B, chunks, K, K)`` doubles, written: from tag i before the chunk to tag j at its end;
+            and the same transposed.
         exponents: ``(B, chunks, K)`` int64, written: what each row was divided by.
         lows: ``(B, chunks)`` doubles, written: the lowest number that came up.
     """
     b, c = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    moves, _turned, ends, _facts = parts_of(factors, K)
     k = tl.arange(0, WIDTH)
     real = k < K
     square = k[:, None] * K + k[None, :]
@@ -44,9 +46,13 @@ def products(
     matrix = tl.where(inside & (k[:, None] == k[None, :]), 1.0, 0.0).to(tl.float64)
     left = tl.zeros((WIDTH,), tl.int64)
     lowest = tl.full((WIDTH,), 1.0, tl.float64)
-    for t in range(low, tl.minimum(low + chunk, T)):
-        counts = token_counts(mask, b * T + t, MASKED)
-        u = tl.load(into + (b * stride + t) * K + k, real, 0.0)
+    high = tl.minimum(low + chunk, T)
+    counts = token_counts(mask, b * T + low, MASKED)
+    u = tl.load(into + (b * stride + low) * K + k, real, 0.0)
+    for t in range(low, high):
+        ahead = tl.minimum(t + 1, high - 1)
+        counts_ahead = token_counts(mask, b * T + ahead, MASKED)
+        u_ahead = tl.load(into + (b * stride + ahead) * K + k, real, 0.0)
         top = tl.max(matrix, 1)
         e = exponent_of(tl.where(top > 0, top, 1.0))
         e = tl.where(counts & (t > first), e, 0)
@@ -55,8 +61,11 @@ def products(
         matrix = tl.where(counts, new, matrix)
         left += e
         lowest = tl.minimum(lowest, tl.min(tl.where(matrix > 0, matrix, 1.0), 1))
+        counts, u = counts_ahead, u_ahead
     place = b * tl.num_programs(1) + c
     tl.store(matrices + place * K * K + square, matrix, inside)
+    turned = matrices + tl.num_programs(0).to(tl.int64) * tl.num_programs(1) * K * K
+    tl.store(turned + place * K * K + k[None, :] * K + k[:, None], matrix, inside)
     tl.store(exponents + place * K + k, left, real)
     tl.store(lows + place, tl.min(lowest))
 
@@ -75,47 +84,66 @@ def balanced(v, exponents, lowest, real):
 
 
 @triton.jit
+def read_chunk(matrices, exponents, lows, place, inside, K, WIDTH: tl.constexpr):
+    """What ``products`` wrote of a chunk."""
+    k = tl.arange(0, WIDTH)
+    matrix = tl.load(matrices + place * K * K + k[:, None] * K + k[None, :], inside, 0.0)
+    return matrix, tl.load(exponents + place * K + k, k < K, 0), tl.load(lows + place)
+
+
+@triton.jit
 def boundaries(
-    matrices, exponents, lows, ends, blocks, facts, end, tags, entry, exit, value, status,
-    T, K, count, chunks,
+    matrices, exponents, lows, factors, blocks, end, tags, entry, exit, value, status,
+    B, T, K, count, chunks,
     GOLDEN: tl.constexpr, GRADIENT: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
     """Alpha before each chunk and beta after it, and the value of a sequence.
 
     Args:
         matrices, exponents, lows: of the chunks.
-        ends, blocks, facts: what ``weigh`` wrote.
+        factors, blocks: what ``weigh`` wrote.
         end, tags: as given.
         entry, exit: ``(B, chunks, K)`` doubles, written; the product of both sums to 1, if there is a path.
-        value, status: ``(B,)``, written.
+        value, status: ``(B,)``, ``(2, B)``, written.
     """
     b = tl.program_id(0).to(tl.int64)
+    _moves, _turned, ends, facts = parts_of(factors, K)
     k = tl.arange(0, WIDTH)
     real = k < K
-    square = k[:, None] * K + k[None, :]
     inside = real[:, None] & real[None, :]
     v = tl.where(k == 0, 1.0, 0.0).to(tl.float64)  # before the first token all rows are the same
     left = b * 0
     lowest = tl.full((), 1.0, tl.float64)
+    matrix, exponent, low = read_chunk(matrices, exponents, lows, b * chunks, inside, K, WIDTH)
     for c in range(0, chunks):
         place = b * chunks + c
+        ahead = b * chunks + tl.minimum(c + 1, chunks - 1)
+        matrix_ahead, exponent_ahead, low_ahead = read_chunk(
+            matrices, exponents, lows, ahead, inside, K, WIDTH
+        )
         tl.store(entry + place * K + k, v, real)
-        factor, top, lowest = balanced(v, tl.load(exponents + place * K + k, real, 0), lowest, real)
-        matrix = tl.load(matrices + place * K * K + square, inside, 0.0)
+        factor, top, lowest = balanced(v, exponent, lowest, real)
         v = tl.sum((v * factor)[:, None] * matrix, 0)
         left += top
         lowest = tl.minimum(lowest, tl.min(tl.where(v > 0, v, 1.0)))
-        lowest = tl.minimum(lowest, tl.load(lows + place))
+        lowest = tl.minimum(lowest, low)
+        matrix, exponent, low = matrix_ahead, exponent_ahead, low_ahead
     x = tl.load(ends + K + k, real, 0.0)
     z = tl.sum(v * x)
-    judge(b, z, left, lowest, blocks, facts, end, tags, value, status, T, K, count, GOLDEN)
+    judge(b, z, left, lowest, blocks, facts, end, tags, value, status, B, T, K, count, GOLDEN)
     if GRADIENT:
         tl.debug_barrier()
         x = x / tl.where(z > 0, z, 1.0)
+        place = b * chunks + chunks - 1
+        matrices += tl.num_programs(0).to(tl.int64) * chunks * K * K  # transposed: summed over as above
+        matrix, exponent, low = read_chunk(matrices, exponents, lows, place, inside, K, WIDTH)
+        v = tl.load(entry + place * K + k, real, 0.0)
         for n in range(0, chunks):
             place = b * chunks + chunks - 1 - n
+            ahead = tl.maximum(place - 1, b * chunks)
+            matrix_ahead, exponent_ahead, low = read_chunk(matrices, exponents, lows, ahead, inside, K, WIDTH)
+            v_ahead = tl.load(entry + ahead * K + k, real, 0.0)
             tl.store(exit + place * K + k, x, real)
-            v = tl.load(entry + place * K + k, real, 0.0)
-            factor, _, lowest = balanced(v, tl.load(exponents + place * K + k, real, 0), lowest, real)
-            matrix = tl.load(matrices + place * K * K + square, inside, 0.0)
-            x = factor * tl.sum(matrix * x[None, :], 1)
+            factor, _, lowest = balanced(v, exponent, lowest, real)
+            x = factor * tl.sum(matrix * x[:, None], 0)
+            matrix, exponent, v = matrix_ahead, exponent_ahead, v_ahead

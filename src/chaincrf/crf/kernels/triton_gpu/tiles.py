@@ -1,5 +1,6 @@
 """Sizes of blocks by the number of tags, what became of a sequence, and powers of two."""
 
+from functools import cache
 from math import isqrt
 
 import triton
@@ -25,6 +26,7 @@ __all__ = [
     "block_of_columns",
     "chunk_of",
     "exponent_of",
+    "parts_of",
     "power_of",
     "tokens_of",
     "warps_of",
@@ -42,15 +44,22 @@ REDO, NOT_A_NUMBER, IMPOSSIBLE, UNKNOWN_TAGS = (tl.constexpr(2**n) for n in rang
 
 IN_REGISTERS = 64
 """Up to how many tags a program holds all moves, and the recursion, in registers."""
-LONG = 2048
-"""From how many tokens on a sequence may be cut into chunks."""
+LONG, FEW = 512, 2**18
+"""From how many tokens on a sequence may be cut into chunks, and up to how many moves of all sequences at a
+token: measured."""
 MOST_TAGS = 1024
 """Up to how many tags the kernels serve."""
 
 
+def power_from(n: int) -> int:
+    """The smallest power of two that is no smaller."""
+    return 1 << (n - 1).bit_length()
+
+
+@cache
 def width_of(K: int) -> int:
     """The numbers in a row of tags: a power of two, at least 16."""
-    return max(16, triton.next_power_of_2(K))
+    return max(16, power_from(K))
 
 
 def tokens_of(K: int) -> int:
@@ -66,15 +75,21 @@ def block_of_columns(K: int) -> int:
 def chunk_of(B: int, T: int, K: int) -> int:
     """How many tokens of a sequence a program computes: T, or about its root where few sequences are long.
 
-    Chunks cost K rows in place of one, so they pay while the device is far from full without them.
+    Chunks cost K rows in place of one, so they pay while the device is not full.
     """
-    few = K <= IN_REGISTERS and B * width_of(K) <= 512
-    return triton.next_power_of_2(isqrt(T)) if few and T >= LONG else T
+    few = K <= IN_REGISTERS and B * width_of(K) ** 2 <= FEW
+    return power_from(isqrt(T)) if few and T >= LONG else T
 
 
 def warps_of(K: int) -> int:
-    """Threads of a program, by 32: its moves take 64 registers of each at most."""
-    return 1 if K <= 32 else 4 if K <= 256 else 8
+    """Threads of a program that holds its moves in registers, by 32."""
+    return 1 if K <= 32 else 2
+
+
+@triton.jit
+def parts_of(factors, K):
+    """Where exp(transitions), the same transposed, exp(start) and exp(end), and the facts begin."""
+    return factors, factors + K * K, factors + 2 * K * K, factors + 2 * K * K + 2 * K
 
 
 @triton.jit

@@ -3,7 +3,7 @@
 import triton
 import triton.language as tl
 
-from .tiles import BAD, DROPPED, FIELDS, FIRST, GOLD, LAST, LENGTH, TOPS, UNKNOWN, WRONG
+from .tiles import BAD, DROPPED, FIELDS, FIRST, GOLD, LAST, LENGTH, TOPS, UNKNOWN, WRONG, parts_of
 
 __all__ = ["FLOOR", "weigh"]
 
@@ -17,10 +17,10 @@ def larger(a, b):
 
 
 @triton.jit
-def before_block(mask, begin, BLOCK: tl.constexpr):
-    """The last token before ``begin`` that counts, -1 if none does."""
+def before_block(mask, begin, wanted, BLOCK: tl.constexpr):
+    """The last token before ``begin`` that counts, -1 if none does, or if it is not wanted."""
     last = begin * 0 - 1
-    at = begin - BLOCK
+    at = tl.where(wanted, begin - BLOCK, -BLOCK)
     while (last < 0) & (at > -BLOCK):
         t = at + tl.arange(0, BLOCK)
         counts = tl.load(mask + t, t >= 0, 0) != 0
@@ -53,11 +53,17 @@ def exponentials(scores, size, out, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def parameters(transitions, start, end, moves, ends, facts, T, K, BLOCK: tl.constexpr):
+def parameters(transitions, start, end, factors, T, K, BLOCK: tl.constexpr):
     """The exponentials of the parameters, and the facts: what they were divided by, and what was left out."""
+    moves, turned, ends, facts = parts_of(factors, K)
     top_start, drop_start, bad_start = exponentials(start, K, ends, BLOCK)
     top_end, drop_end, bad_end = exponentials(end, K, ends + K, BLOCK)
     top_move, drop_move, bad_move = exponentials(transitions, K * K, moves, BLOCK)
+    tl.debug_barrier()  # what threads have written, others read
+    for n in range(0, K * K, BLOCK):
+        i = n + tl.arange(0, BLOCK)
+        a = tl.load(moves + (i % K) * K + i // K, i < K * K, 0.0)
+        tl.store(turned + i, a, i < K * K)
     tl.store(facts, top_start + top_end)
     tl.store(facts + 1, top_move)
     tl.store(facts + 2, tl.maximum(tl.maximum(drop_start, drop_end), drop_move))
@@ -73,9 +79,7 @@ def weigh(
     end,
     mask,
     tags,
-    moves,
-    ends,
-    facts,
+    factors,
     into,
     blocks,
     observed,
@@ -94,7 +98,7 @@ def weigh(
 
     Args:
         emissions, transitions, start, end, mask, tags: as given.
-        moves, ends, facts: ``(K, K)``, ``(2, K)``, ``(4,)`` doubles, written where the moves are shared.
+        factors: ``(2, K, K)``, ``(2, K)`` and 4 doubles, written where the moves are shared: ``parts_of``.
         into: ``(B, stride, K)`` doubles, written there too: the exponentials of the emissions.
         blocks: ``(B, FIELDS, count)`` doubles, written: the facts about each block.
         observed: ``(B, K, K)`` int32, zero: the moves of the gold path are added.
@@ -104,7 +108,7 @@ def weigh(
     program = tl.program_id(0)
     if SHARED:  # noqa: SIM102 (one is known to the compiler)
         if program == 0:
-            parameters(transitions, start, end, moves, ends, facts, T, K, 1024)
+            parameters(transitions, start, end, factors, T, K, 1024)
     b = (program // count).to(tl.int64)
     block = program % count
     t = block.to(tl.int64) * TOKENS + tl.arange(0, TOKENS)
@@ -145,7 +149,8 @@ def weigh(
         if MASKED:
             earlier = tl.load(mask + b * T + t - 1, (t > 0) & inside, 0) != 0
             previous = tl.associative_scan(tl.where(earlier, t - 1, -1), 0, larger)
-            previous = tl.maximum(previous, before_block(mask + b * T, tl.min(t), TOKENS))
+            some = tl.max(counts.to(tl.int32)) > 0
+            previous = tl.maximum(previous, before_block(mask + b * T, tl.min(t), some, TOKENS))
         moved = counts & (previous >= 0)
         z = tl.load(row + previous, moved, 0)
         moved = moved & known & (z >= 0) & (z < K)
