@@ -20,7 +20,7 @@ FLOORS = [
     {"nn", "data", "evaluation", "torchcrf", "linear"},
     {"tagging"},
     {"training"},
-    {"compare"},
+    {"compare", "tuning"},
     {"serve", "integrations", "sklearn_crfsuite"},
     {"cli"},
 ]

@@ -372,4 +372,4 @@ def test_a_recipe_is_shown_and_overridden(folder, tmp_path):
     assert (recipe["word_dim"], recipe["hidden"], recipe["epochs"]) == (7, 9, 1)
     (tmp_path / "r.toml").write_text('recipe = "srl"\n')
     _, err = run("train", *data, "--config", tmp_path / "r.toml", status=2)
-    assert "recipe: expected one of ner, pos, chunk, got 'srl'" in err
+    assert "recipe: expected one of ner, pos, chunk or a TOML file, got 'srl'" in err

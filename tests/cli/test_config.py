@@ -1,8 +1,8 @@
 import pytest
 
-from chaincrf.cli.config import CompareConfig, TrainConfig, load_config
+from chaincrf.cli.config import CompareConfig, TrainConfig, TuneConfig, load_config
 from chaincrf.errors import ConfigError
-from chaincrf.training import Recipe
+from chaincrf.training import Recipe, named_recipe, recipe_toml
 from chaincrf.training.recipe import RECIPES, NamedRecipe
 
 
@@ -37,3 +37,31 @@ def test_a_comparison_takes_one_that_is_named():
 def test_the_task_is_at_fault_not_its_recipe(task):
     with pytest.raises(ConfigError, match="task: "):
         load_config(TrainConfig, None, {"train": "a.tsv", "task": task})
+
+
+def test_a_recipe_from_a_file(tmp_path):
+    file = tmp_path / "best.toml"
+    file.write_text(recipe_toml(named_recipe("pos", hidden=33)))
+    found = load_config(TrainConfig, None, {"train": "a.tsv", "recipe": str(file), "epochs": 3})
+    assert (found.task, found.hidden, found.epochs) == ("pos", 33, 3)
+    (tmp_path / "c.toml").write_text(f"recipe = '{file}'\nhidden = 6\n")
+    assert hidden(TrainConfig, tmp_path / "c.toml", train="a.tsv") == 6
+    for content, problem in (
+        ("hiden = 5", "best.toml: hiden: no setting of a recipe"),
+        ("hidden = true", "best.toml: hidden: expected a number or a text, got true or false"),
+        ("hidden = 0", "best.toml: hidden: Input should be greater than or equal to 1, got 0"),
+        ("hidden = ", "best.toml: "),
+    ):
+        file.write_text(content)
+        with pytest.raises(ConfigError, match=problem):
+            hidden(TrainConfig, train="a.tsv", recipe=str(file))
+    with pytest.raises(ConfigError, match=r"missing\.toml"):
+        hidden(TrainConfig, train="a.tsv", recipe=str(tmp_path / "missing.toml"))
+
+
+def test_a_search_starts_from_the_recipe_of_its_task():
+    assert hidden(TuneConfig, corpus="ewt-pos") == 78
+    with pytest.raises(ConfigError, match="--test: no such setting"):
+        load_config(TuneConfig, None, {"train": "a.tsv", "test": "b.tsv"})
+    with pytest.raises(ConfigError, match="--corpus brings its own development data"):
+        load_config(TuneConfig, None, {"corpus": "ewt-pos", "dev": "b.tsv"})

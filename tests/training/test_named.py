@@ -24,5 +24,5 @@ def test_a_recipe_is_named_or_plain(monkeypatch):
 
 
 def test_unknown_name():
-    with pytest.raises(ConfigError, match="expected one of ner, pos, chunk, got 'srl'"):
+    with pytest.raises(ConfigError, match="expected one of ner, pos, chunk or a TOML file, got 'srl'"):
         named_recipe("srl")

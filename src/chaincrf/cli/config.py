@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -12,10 +11,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from ..data.corpora import get_corpus, list_corpora
 from ..errors import ArgumentError, ConfigError, LabelError
 from ..labels import get_scheme
-from ..training.named import recipe_values
+from ..training.named import read_settings, recipe_values
 from ..training.recipe import Recipe
 
-__all__ = ["MAX_THREADS", "CompareConfig", "FormatConfig", "TrainConfig", "load_config"]
+__all__ = [
+    "MAX_THREADS",
+    "CompareConfig",
+    "FormatConfig",
+    "TrainConfig",
+    "TuneConfig",
+    "load_config",
+    "starts_from_its_task",
+]
 
 MAX_THREADS = 1024
 MAX_JOBS = 256
@@ -54,7 +61,7 @@ class FormatConfig(BaseModel):
             raise ValueError(str(error)) from None
 
 
-class _DataConfig(FormatConfig):
+class _TrainingData(FormatConfig):
     corpus: str | None = Field(
         default=None, description="a built-in corpus in place of files; 'chaincrf corpus list' names them"
     )
@@ -63,7 +70,6 @@ class _DataConfig(FormatConfig):
         default=None,
         description="the development data; without it the last tenth of the training data serves",
     )
-    test: Path | None = Field(default=None, description="the test data")
     threads: int = Field(
         default=1,
         ge=1,
@@ -85,15 +91,24 @@ class _DataConfig(FormatConfig):
         return {"task": task} | values
 
     @model_validator(mode="after")
-    def _files_or_corpus(self) -> _DataConfig:
+    def _files_or_corpus(self) -> _TrainingData:
         self._check_files()
         return self
 
     def _check_files(self) -> None:
         if (self.corpus is None) == (self.train is None):
             raise ValueError("say --train FILE or --corpus NAME, one of the two")
+        if self.corpus is not None and self.dev:
+            raise ValueError("--corpus brings its own development data; leave out --dev")
+
+
+class _DataConfig(_TrainingData):
+    test: Path | None = Field(default=None, description="the test data")
+
+    def _check_files(self) -> None:
         if self.corpus is not None and (self.dev or self.test):
             raise ValueError("--corpus brings its own development and test data; leave out --dev and --test")
+        super()._check_files()
 
 
 class TrainConfig(Recipe, _DataConfig):
@@ -111,6 +126,35 @@ class TrainConfig(Recipe, _DataConfig):
     def recipe(self) -> Recipe:
         """The part that says how to train."""
         return _recipe(self)
+
+
+class TuneConfig(Recipe, _TrainingData):
+    """Options of ``chaincrf tune``."""
+
+    out: Path = Field(
+        Path("search"), description="the folder of the search; a search that is there already goes on"
+    )
+    trials: int = Field(default=20, ge=1, le=100_000, description="recipes to try, earlier calls included")
+    time: float | None = Field(
+        default=None, gt=0, description="stop after so many minutes; the same command goes on"
+    )
+    seeds: int = Field(
+        default=1, ge=1, le=1000, description="training runs of each recipe, from --seed upwards"
+    )
+    space: Path | None = Field(
+        default=None,
+        description="a TOML file with the settings to search and their values or ranges; by default the "
+        "learning rate, batch size, dropouts and LSTM size around the recipe's",
+    )
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the search changes."""
+        return _recipe(self)
+
+    @model_validator(mode="after")
+    def _seeds_in_range(self) -> TuneConfig:
+        return _check_seeds(self)
 
 
 class CompareConfig(Recipe, _DataConfig):
@@ -191,13 +235,25 @@ class CompareConfig(Recipe, _DataConfig):
 
     @model_validator(mode="after")
     def _seeds_in_range(self) -> CompareConfig:
-        if self.seed + self.seeds > 2**31:
-            raise ValueError(f"--seed: expected at most {2**31 - self.seeds} with {self.seeds} seeds")
-        return self
+        return _check_seeds(self)
+
+
+_Seeded = TypeVar("_Seeded", TuneConfig, CompareConfig)
+
+
+def _check_seeds(config: _Seeded) -> _Seeded:
+    if config.seed + config.seeds > 2**31:
+        raise ValueError(f"--seed: expected at most {2**31 - config.seeds} with {config.seeds} seeds")
+    return config
 
 
 def _recipe(config: Recipe) -> Recipe:
     return Recipe(**{name: getattr(config, name) for name in Recipe.model_fields})
+
+
+def starts_from_its_task(model: type[BaseModel]) -> bool:
+    """Whether the named recipe of the task fills what is not said; a comparison names its recipe."""
+    return issubclass(model, Recipe) and not issubclass(model, CompareConfig)
 
 
 def _recipe_of(values: Mapping[str, Any]) -> str | None:
@@ -217,37 +273,28 @@ def load_config(model: type[_Config], path: Path | None, options: Mapping[str, A
     Raises:
         ConfigError: if the file cannot be read or a value does not fit; it names every field at fault.
     """
-    values: dict[str, Any] = {}
-    if path is not None:
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigError(f"{path}: {error}") from None
-    switched = sorted(
-        name for name, value in values.items() if isinstance(value, bool) and not _is_switch(model, name)
-    )
-    if switched:  # to Python, true is the number 1
-        raise ConfigError(f"{path}: {switched[0]}: expected a number or a text, got true or false")
-    values |= options
-    recipe = values.pop("recipe", None) or (_recipe_of(values) if issubclass(model, TrainConfig) else None)
-    if recipe is not None:
-        values = recipe_values(recipe) | values
+    values = ({} if path is None else read_settings(path, model)) | dict(options)
+    recipe = values.pop("recipe", None) or (_recipe_of(values) if starts_from_its_task(model) else None)
+    filled = {} if recipe is None else recipe_values(recipe)
     try:
-        return model(**values)
+        return model(**(filled | values))
     except ValidationError as error:
-        raise ConfigError("; ".join(_explain(problem, path, options) for problem in error.errors())) from None
+        places = {name: f"{recipe}: {name}" for name in filled} if str(recipe).endswith(".toml") else {}
+        places |= {} if path is None else {name: f"{path}: {name}" for name in values}
+        places |= {name: _option(name) for name in options}
+        raise ConfigError("; ".join(_explain(problem, places) for problem in error.errors())) from None
 
 
-def _is_switch(model: type[BaseModel], name: str) -> bool:
-    return name in model.model_fields and model.model_fields[name].annotation is bool
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
-def _explain(problem: Any, path: Path | None, options: Mapping[str, Any]) -> str:
+def _explain(problem: Any, places: Mapping[str, str]) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if not problem["loc"]:
         return message
     field = str(problem["loc"][0])
-    place = f"--{field.replace('_', '-')}" if field in options or path is None else f"{path}: {field}"
+    place = places.get(field, _option(field))
     if problem["type"] == "extra_forbidden":
         return f"{place}: no such setting"
     return f"{place}: {message}, got {problem['input']!r}"

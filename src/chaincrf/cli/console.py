@@ -105,6 +105,10 @@ class Ticker:
         """A step was done."""
         self._progress.update(self._task, completed=done, total=total)
 
+    def say(self, text: str) -> None:
+        """A line above the bar."""
+        self._progress.console.print(text)
+
     def epoch(self, epoch: Epoch) -> None:
         """An epoch was done."""
         self._progress.console.print(f"  {_epoch_line(epoch, self._metric)}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..data import Corpus, ShardedCorpus, get_corpus, hold_out, open_shards, read_corpus
 from ..data.shards import is_sharded
 from ..errors import ConfigError, DataError
-from .config import CompareConfig, FormatConfig, TrainConfig
+from .config import CompareConfig, FormatConfig, TrainConfig, TuneConfig
 from .console import note
 
 __all__ = ["attribution_of", "read_file", "read_shards", "read_splits"]
@@ -29,7 +29,7 @@ def read_file(path: Path, config: FormatConfig, task: str, scheme: str | None = 
     return corpus
 
 
-def read_shards(config: TrainConfig) -> tuple[ShardedCorpus, Corpus, Corpus | None] | None:
+def read_shards(config: TrainConfig | TuneConfig) -> tuple[ShardedCorpus, Corpus, Corpus | None] | None:
     """The data of a command whose training data is a folder of shards; None if it is a file."""
     if config.train is None or not is_sharded(config.train):
         return None
@@ -43,17 +43,18 @@ def read_shards(config: TrainConfig) -> tuple[ShardedCorpus, Corpus, Corpus | No
         raise ConfigError("say --dev FILE: shards are not divided into training and development data")
     dev, test = (
         read_file(path, config, config.task, train.report.scheme) if path else None
-        for path in (config.dev, config.test)
+        for path in (config.dev, _test_file(config))
     )
     assert dev is not None
     return train, dev, test
 
 
-def read_splits(config: TrainConfig | CompareConfig) -> tuple[Corpus, Corpus, Corpus | None]:
+def read_splits(config: TrainConfig | TuneConfig | CompareConfig) -> tuple[Corpus, Corpus, Corpus | None]:
     """Training, development and (if there is any) test data of a command."""
-    splits: dict[str, Path | None] = {"train": config.train, "dev": config.dev, "test": config.test}
+    splits = {"train": config.train, "dev": config.dev}
     if config.corpus is not None:
         splits.update(get_corpus(config.corpus).splits)
+    splits["test"] = _test_file(config)
     assert splits["train"] is not None  # the configuration was validated
     train = read_file(splits["train"], config, config.task)
     config = config.model_copy(update={"format": train.report.format})
@@ -65,6 +66,13 @@ def read_splits(config: TrainConfig | CompareConfig) -> tuple[Corpus, Corpus, Co
         train, dev = hold_out(train)
         note(f"no development data: the last {len(dev.sentences)} sentences of the training data serve")
     return train, dev, test
+
+
+def _test_file(config: TrainConfig | TuneConfig | CompareConfig) -> Path | None:
+    """The test data; a search has none, and does not read that of a built-in corpus."""
+    if isinstance(config, TuneConfig):
+        return None
+    return config.test if config.corpus is None else get_corpus(config.corpus).splits["test"]
 
 
 def attribution_of(config: CompareConfig) -> str | None:

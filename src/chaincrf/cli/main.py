@@ -23,6 +23,7 @@ from . import (
     serve,
     tag,
     train,
+    tune,
     vectors,
 )
 from .console import fail
@@ -56,6 +57,7 @@ def _options(
 
 
 app.command("train")(train.train)
+app.command("tune")(tune.tune)
 app.command("eval")(evaluate.evaluate)
 app.command("tag")(tag.tag)
 app.command("select")(select.select)

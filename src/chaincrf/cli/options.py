@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
@@ -14,7 +14,7 @@ from pydantic_core import PydanticUndefined
 
 from ..training.named import recipe_values
 from ..training.recipe import Recipe
-from .config import TrainConfig, load_config
+from .config import load_config, starts_from_its_task
 
 __all__ = ["configured"]
 
@@ -49,10 +49,12 @@ def configured(model: type[BaseModel], **panels: type[BaseModel]) -> Callable[[C
         extra = [file]
         if issubclass(model, Recipe):
             annotation = Annotated[
-                Literal["ner", "pos", "chunk"] | None,
+                str | None,
                 typer.Option(
-                    help="the recipe that fills what is not said; 'chaincrf recipe show' prints it",
-                    show_default="that of the task" if issubclass(model, TrainConfig) else False,
+                    metavar="NAME|FILE.toml",
+                    help="the recipe that fills what is not said: ner, pos or chunk ('chaincrf recipe show' "
+                    "prints them), or a TOML file, such as 'chaincrf tune' writes",
+                    show_default="that of the task" if starts_from_its_task(model) else False,
                 ),
             ]
             kind = inspect.Parameter.KEYWORD_ONLY
@@ -75,7 +77,7 @@ def configured(model: type[BaseModel], **panels: type[BaseModel]) -> Callable[[C
 def _option(model: type[BaseModel], name: str, panels: dict[str, type[BaseModel]]) -> inspect.Parameter:
     field = model.model_fields[name]
     default = None if field.default in (None, PydanticUndefined) else str(field.default)
-    if issubclass(model, TrainConfig) and name in (recipe := recipe_values("ner")):
+    if starts_from_its_task(model) and name in (recipe := recipe_values("ner")):
         default = str(recipe[name])
     panel = next((title for title, part in panels.items() if name in part.model_fields), None)
     spelled = name.replace("_", "-")

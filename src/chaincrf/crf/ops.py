@@ -189,8 +189,8 @@ class _Reduced(torch.autograd.Function):
         if counts is None:  # a second time, and those of the first are in use
             counts = ctx.kernels.reduced_loss(*ctx.saved_tensors, gradient=True, reduction=ctx.reduction)[1]
         if ctx.units is not None:  # they are still those of the sequences
-            each = gradient / ctx.units
-            return *_weighted(counts, each.expand(len(counts.emissions)), True), *(None,) * 5
+            each = gradient.expand(len(counts.emissions))
+            return *_weighted(counts, each, True, ctx.units), *(None,) * 5
         if gradient.device.type != "cpu" or not _in_memory(gradient) or gradient.item() != 1:
             counts = (gradient * x for x in counts)
         return *counts, *(None,) * 5
@@ -295,12 +295,15 @@ def _in_memory(x: Tensor) -> bool:
         return False
 
 
-def _weighted(counts: Counts, weights: Tensor, shared: bool) -> tuple[Tensor, ...]:
-    """Counts times the weights of their sequences, summed for what the sequences share."""
+def _weighted(
+    counts: Counts, weights: Tensor, shared: bool, units: Tensor | None = None
+) -> tuple[Tensor, ...]:
+    """Counts times the weights of their sequences (by the units), summed for what the sequences share."""
     plainly = not torch.is_grad_enabled() and _directly(weights) and _in_memory(weights)
     kernels = kernels_for(counts.emissions) if plainly else None
     if kernels is not None:
-        return kernels.weighted(counts, weights, shared)
+        return kernels.weighted(counts, weights, shared, *(() if units is None else (units,)))
+    weights = weights if units is None else weights / units
     # products and sums, as an autocast region would round a matrix product
     rows = [x * weights.reshape(-1, *(1,) * (x.dim() - 1)) for x in counts]
     return rows[0], rows[1].sum(0) if shared else rows[1], rows[2].sum(0), rows[3].sum(0)

@@ -1,17 +1,20 @@
 """Tag a corpus of any size on Ray Data: a model an actor, a shard a task, an output a shard.
 
 A shard's output gets its name when it is whole, and then a record of it. So whatever is killed loses and
-doubles nothing: Ray runs the shard again, and what was half written is written anew. A run that is started
-again leaves out the shards whose record is there and says the same of their input.
+doubles nothing: Ray runs the shard again, and what was half written is written anew. It lies among the
+records, apart from what else is in the folder, and goes with the run, or the next one if that was killed.
+A run that is started again leaves out the shards whose record is there and says the same of their input.
 """
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from .._lazy import require
@@ -25,6 +28,7 @@ __all__ = ["MANIFEST", "shard_outputs", "tag_shards"]
 
 MANIFEST = "manifest.json"
 _RECORDS = ".shards"
+_PART = "part-"
 
 
 def shard_outputs(inputs: Sequence[Path], output: Path, form: str) -> dict[Path, Path]:
@@ -83,11 +87,16 @@ def tag_shards(
         raise ArgumentError(f"workers: expected at least 1, got {workers}")
     Tagger.load(model)  # a broken model is found here, not on every node
     places = shard_outputs([path.absolute() for path in inputs], output.absolute(), job.output_format)
-    (output / _RECORDS).mkdir(parents=True, exist_ok=True)
+    records = output / _RECORDS
+    records.mkdir(parents=True, exist_ok=True)
+    _remove_parts(records)
     done = {source: record for source, place in places.items() if (record := _record(source, place))}
     left = [source for source in places if source not in done]
     if left:
-        _run(model.absolute(), {source: places[source] for source in left}, job, address, workers)
+        try:
+            _run(model.absolute(), {source: places[source] for source in left}, job, address, workers)
+        finally:
+            _remove_parts(records)
     shards = []
     for source, place in places.items():
         record = _record(source, place)
@@ -96,7 +105,7 @@ def tag_shards(
         shards.append(record)
     names = ("texts", "sentences", "tokens", "spans", "skipped")
     manifest = {"shards": shards, "total": {name: sum(shard[name] for shard in shards) for name in names}}
-    _write(output / MANIFEST, manifest)
+    _write(output / MANIFEST, manifest, records)
     return manifest
 
 
@@ -131,9 +140,11 @@ class ShardTagger:
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Tag one shard. What is wrong with the data is an answer, as no retry would mend it."""
         source, place = Path(row["source"]), Path(row["place"])
+        records = place.parent / _RECORDS
         try:
             before = source.stat()
-            counts = self._files.tag(source, place)
+            with _whole(place, records) as part:
+                counts = self._files.tag(source, part)
         except (ChainCRFError, FileNotFoundError) as error:
             return {"source": row["source"], "error": str(error)}
         record = {
@@ -144,7 +155,7 @@ class ShardTagger:
             "sha256": file_sha256(place),
             **asdict(counts),
         }
-        _write(_record_path(place), record)
+        _write(_record_path(place), record, records)
         return {"source": row["source"], "error": ""}
 
 
@@ -165,7 +176,21 @@ def _record(source: Path, place: Path) -> dict[str, Any] | None:
     return record if record.get("sha256") == file_sha256(place) else None
 
 
-def _write(path: Path, content: Any) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+@contextmanager
+def _whole(place: Path, records: Path) -> Iterator[Path]:
+    """A file of one's own among the records, which takes its place if the block ends well."""
+    with TemporaryDirectory(prefix=_PART, dir=records) as folder:
+        part = Path(folder) / place.name
+        yield part
+        part.replace(place)
+
+
+def _remove_parts(records: Path) -> None:
+    """Remove what was left half written; a worker that is thought dead and goes on finds no file to place."""
+    for folder in records.glob(f"{_PART}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write(place: Path, content: Any, records: Path) -> None:
+    with _whole(place, records) as part:
+        part.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

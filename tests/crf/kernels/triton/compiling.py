@@ -60,17 +60,18 @@ def cases(tags: tuple[int, ...]) -> Iterator[tuple[Any, dict[str, Any], int, dic
             yield log_space.log_space, v | width | columns, 4 if K <= 32 else 8, {}
         small = K <= tiles.IN_REGISTERS
         for v in variants(MASKED=both, SHARED=both):
+            warps = 1 if K <= 32 else 4 if small else 8
             yield best_paths, v | width | columns | {"IN_REGISTERS": small}, warps, {}
         for v in variants(SHARED=both, GOLDEN=both, GRADIENT=both, REDUCTION=(0, 1, 2, 3)):
             yield counts.collect, v | width | {"BLOCK": 1024}, 4, {}
-    tile = {"TILE": tiled.TILE, "COLUMNS": tiled.COLUMNS, "INNER": tiled.INNER}
-    for v in variants(MASKED=both, GRADIENT=both):
+    tile = {"COLUMNS": tiled.COLUMNS, "INNER": tiled.INNER}
+    for v in variants(MASKED=both, GRADIENT=both, TILE=(1, 16)):
         yield tiled.forward_tile, v | tile, 8, {"exponents": "*i32"}
-    for v in variants(MASKED=both, GOLDEN=both):
+    for v in variants(MASKED=both, GOLDEN=both, TILE=(1, 16)):
         yield tiled.backward_tile, v | tile, 8, {"exponents": "*i32"}
     for v in variants(GOLDEN=both):
         yield tiled.verdict, v, 4, {}
-    for v in variants(SHARED=both):
+    for v in variants(SHARED=both, DIVIDED=both):
         yield counts.weighted, v | {"BLOCK": 1024, "COLUMNS": 32}, 4, {}
 
 

@@ -46,6 +46,7 @@ def test_float32_is_rounded_once(interpreted: Interpreter, kind: str) -> None:
 )
 def test_many_tags(interpreted: Interpreter, shape: tuple[int, int, int], kind: str) -> None:
     interpreted("loss", shape, kind)
+    interpreted("tiled_loss", shape, kind)
 
 
 @pytest.mark.parametrize("chunk", [4])

@@ -51,9 +51,14 @@ def collect_moves(
     inside = i < K * K
     what = tl.load(status + b)
     redone = (what & REDO) != 0
-    total = tl.load(products + b * chunks * K * K + i, inside, 0.0)
-    for c in range(1, tl.where(redone, 1, chunks)):
-        total += tl.load(products + (b * chunks + c) * K * K + i, inside, 0.0)
+    chunks_used = tl.where(redone, 1, chunks)
+    lane = tl.arange(0, 8)
+    at = tl.where(redone, i, (i % K) * K + i // K)
+    total = tl.zeros_like(i).to(tl.float64)
+    for n in range(0, chunks_used, 8):
+        c = n + lane
+        place = products + (b * chunks + c)[:, None] * K * K + at[None, :]
+        total += tl.sum(tl.load(place, (c < chunks_used)[:, None] & inside[None, :], 0.0), 0)
     total *= tl.where(redone, 1.0, tl.load(moves + i, inside, 0.0))
     if GOLDEN:
         gold = (what & (IMPOSSIBLE | UNKNOWN_TAGS)) == 0
@@ -73,8 +78,8 @@ def collect(
     """Expected less observed counts: a program for the ends and for some moves of a sequence; and the mean.
 
     Args:
-        products: ``(B, chunks, K, K)`` doubles: moves of the chunks, to be multiplied by A; where the status
-            is REDO the first chunk has them as they are.
+        products: ``(B, chunks, K, K)`` doubles: moves of the chunks by [j, i], to be multiplied by A; where
+            the status is REDO the first chunk has them as they are, by [i, j].
         factors: what ``weigh`` wrote.
         observed: ``(B, K, K)`` int32.
         unary: ``(B, T, K)``: the gradient of the emissions.
@@ -96,56 +101,60 @@ def collect(
 
 
 @triton.jit
-def add_rows(rows, weights, step, out, size, B, block, BLOCK: tl.constexpr):
+def add_rows(rows, weights, step, unit, out, size, B, block, BLOCK: tl.constexpr):
     """Some columns of the weighted sum of the rows of a matrix, in a fixed order."""
     i = block.to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     lane = tl.arange(0, 32)
     total = tl.zeros((32, BLOCK), tl.float64)
     for n in range(0, B, 32):
         b = (n + lane).to(tl.int64)
-        w = tl.load(weights + b * step, b < B, 0.0).to(tl.float64)
+        w = tl.load(weights + b * step, b < B, 0.0).to(tl.float64) / unit
         x = tl.load(rows + b[:, None] * size + i[None, :], (b < B)[:, None] & (i < size)[None, :], 0.0)
         total += w[:, None] * x.to(tl.float64)
     tl.store(out + i, tl.sum(total, 0), i < size)
 
 
 @triton.jit
-def scale_row(rows, weights, step, out, size, program, count, BLOCK: tl.constexpr):
+def scale_row(rows, weights, step, unit, out, size, program, count, BLOCK: tl.constexpr):
     """Some of the rows of a matrix times their weights."""
     b = (program // count).to(tl.int64)
     i = (program % count).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     x = tl.load(rows + b * size + i, i < size, 0.0)
-    tl.store(out + b * size + i, x * tl.load(weights + b * step), i < size)
+    tl.store(out + b * size + i, x * (tl.load(weights + b * step).to(tl.float64) / unit), i < size)
 
 
 @triton.jit
 def weighted(
-    unary, moves, first, last, weights, unary_out, moves_out, first_out, last_out,
+    unary, moves, first, last, weights, units, unary_out, moves_out, first_out, last_out,
     B, step, tokens, pairs, K, by_token, by_pair, by_tag,
-    SHARED: tl.constexpr, BLOCK: tl.constexpr, COLUMNS: tl.constexpr,
+    SHARED: tl.constexpr, DIVIDED: tl.constexpr, BLOCK: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
     """The backward pass: counts times the gradients of their sequences, summed for what these share.
 
     Args:
         unary, moves, first, last: counts, a row a sequence.
         weights: ``(B,)``, ``step`` apart.
+        units: a number that the weights are divided by, if DIVIDED.
         unary_out, moves_out, first_out, last_out: written.
         tokens, pairs, K: numbers in a row of ``unary``, ``moves``, and of the ends.
         by_token, by_pair, by_tag: programs for each of them: for each row of ``unary`` (of ``moves`` too if
             not SHARED), for all of the others.
     """
+    unit = tl.full((), 1.0, tl.float64)
+    if DIVIDED:
+        unit = tl.load(units).to(tl.float64)
     program = tl.program_id(0)
     if program < B * by_token:
-        scale_row(unary, weights, step, unary_out, tokens, program, by_token, BLOCK)
+        scale_row(unary, weights, step, unit, unary_out, tokens, program, by_token, BLOCK)
     program -= B * by_token
     several = by_pair if SHARED else B * by_pair
     if (program >= 0) & (program < several):
         if SHARED:
-            add_rows(moves, weights, step, moves_out, pairs, B, program, COLUMNS)
+            add_rows(moves, weights, step, unit, moves_out, pairs, B, program, COLUMNS)
         else:
-            scale_row(moves, weights, step, moves_out, pairs, program, by_pair, BLOCK)
+            scale_row(moves, weights, step, unit, moves_out, pairs, program, by_pair, BLOCK)
     program -= several
     if (program >= 0) & (program < by_tag):
-        add_rows(first, weights, step, first_out, K, B, program, COLUMNS)
+        add_rows(first, weights, step, unit, first_out, K, B, program, COLUMNS)
     if program >= by_tag:
-        add_rows(last, weights, step, last_out, K, B, program - by_tag, COLUMNS)
+        add_rows(last, weights, step, unit, last_out, K, B, program - by_tag, COLUMNS)

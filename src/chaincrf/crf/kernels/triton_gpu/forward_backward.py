@@ -11,10 +11,10 @@ from .counts import REDUCTIONS, collect
 from .counts import weighted as weighted_kernel
 from .launch import alignment, launch, on_device, plain
 from .log_space import log_space
-from .scaled import forward_backward
+from .scaled import COUNTED, forward_backward
 from .scan import boundaries
 from .scan import products as products_
-from .tiled import COLUMNS, INNER, TILE, WARPS, backward_tile, forward_tile, verdict
+from .tiled import COLUMNS, INNER, WARPS, backward_tile, forward_tile, tile_of, verdict
 from .tiles import FIELDS, IN_REGISTERS, block_of_columns, chunk_of, tokens_of, warps_of, width_of
 from .weigh import weigh
 
@@ -82,13 +82,16 @@ def _counts(emissions: Tensor, transitions: Tensor) -> Counts:
     return Counts(zeros((B, T, K)), zeros(transitions.shape), zeros((B, K)), zeros((B, K)))
 
 
-def weighted(counts: Counts, weights: Tensor, shared: bool) -> tuple[Tensor, ...]:
+def weighted(
+    counts: Counts, weights: Tensor, shared: bool, units: Tensor | None = None
+) -> tuple[Tensor, ...]:
     """Counts times the weights of their sequences, summed for what the sequences share.
 
     Args:
         counts: of the sequences.
         weights: ``(B,)``.
         shared: whether the transitions are shared by all positions.
+        units: a number that the weights are divided by.
     """
     B, T, K = counts.emissions.shape
     new = counts.emissions.new_empty
@@ -104,12 +107,14 @@ def weighted(counts: Counts, weights: Tensor, shared: bool) -> tuple[Tensor, ...
     by_pair = _ceil(pairs, columns if shared else block)
     programs = B * by_token + (by_pair if shared else B * by_pair) + 2 * by_tag
     step = weights.stride(0)
-    key = (weights.device, weights.dtype, B, T, K, shared, step, *alignment(*counts, weights))
+    divided = units is not None
+    key = (weights.device, weights.dtype, B, T, K, shared, divided, step, *alignment(*counts, weights))
     with on_device(weights):
         launch(
             weighted_kernel, key, (programs, 1, 1),
-            *counts, weights, *out, B, step, T * K, pairs, K, by_token, by_pair, by_tag,
-            warps=4, SHARED=shared, BLOCK=block, COLUMNS=columns,
+            *counts, weights, units if divided else weights, *out,
+            B, step, T * K, pairs, K, by_token, by_pair, by_tag,
+            warps=4, SHARED=shared, DIVIDED=divided, BLOCK=block, COLUMNS=columns,
         )  # fmt: skip
     return out
 
@@ -172,8 +177,6 @@ def _solve(
     rows = stride + tiled if gradient else 2
     observe = golden and gradient and shared
     x = _scratch(emissions, count, stride, rows, shared, observe)
-    if stride > T and gradient:
-        x.before[:, T:stride].zero_()
     mask_, tags_ = (x.blocks if given is None else given for given in (mask, tags))
     launch(
         weigh, n, (B * count, 1, 1),
@@ -185,12 +188,7 @@ def _solve(
     products = x.blocks
     if shared:
         recur = _tiles if tiled else _registers
-        recur(x, n, (mask_, tags_, end), value, counts.emissions)
-        if gradient:
-            before = x.before[:, :stride] if tiled else x.before
-            if chunks > 1:
-                before = before.reshape(B * chunks, n.chunk, K)
-            products = torch.bmm(before.transpose(1, 2), x.into.view(B * chunks, n.chunk, K))
+        products = recur(x, n, (mask_, tags_, end), value, counts.emissions)
     launch(
         log_space, n, (B, 1, 1),
         emissions, transitions, start, end, mask_, tags_, x.blocks, x.status, x.before, products, value,
@@ -219,21 +217,24 @@ def _scratch(emissions: Tensor, count: int, stride: int, rows: int, shared: bool
     before = new((B, rows, K), dtype=torch.float64)
     factors = into = blocks
     if shared:
-        factors = new((K * K + 2 * K + 4,), dtype=torch.float64)
+        factors = new((2 * K * K + 2 * K + 4,), dtype=torch.float64)
         into = new((B, stride, K), dtype=torch.float64)
     return _Scratch(blocks, status, factors, into, before, observed)
 
 
-def _registers(x: _Scratch, n: _Sizes, given: tuple[Tensor, ...], value: Tensor, unary: Tensor) -> None:
-    """The recursion with the moves in registers, in chunks if there are several."""
+def _registers(x: _Scratch, n: _Sizes, given: tuple[Tensor, ...], value: Tensor, unary: Tensor) -> Tensor:
+    """The recursion with the moves in registers, in chunks if there are several; see ``products``."""
     mask, tags, end = given
     B, T, K, chunk = n.B, n.T, n.K, n.chunk
     stride, count = x.into.shape[1], x.blocks.shape[2]
     chunks, warps = stride // chunk, warps_of(K)
-    entry = exit = x.blocks
+    entry = exit = products = x.blocks
+    counted = n.gradient and n.width <= COUNTED.value
+    if counted:
+        products = x.into.new_empty((B, chunks, K, K))
     if chunks > 1:
         entry, exit = x.into.new_empty((2, B, chunks, K))
-        matrices, lows = x.into.new_empty((B, chunks, K, K)), x.into.new_empty((B, chunks))
+        matrices, lows = x.into.new_empty((2, B, chunks, K, K)), x.into.new_empty((B, chunks))
         exponents = x.into.new_empty((B, chunks, K), dtype=torch.int64)
         launch(
             products_, n, (B, chunks, 1),
@@ -250,20 +251,27 @@ def _registers(x: _Scratch, n: _Sizes, given: tuple[Tensor, ...], value: Tensor,
         launch(
             forward_backward, n, (B, chunks, 1),
             x.into, x.before, unary, mask, tags, end, x.factors, x.blocks, entry, exit, value, x.status,
-            B, T, stride, K, count, chunk,
+            products, B, T, stride, K, count, chunk,
             warps=warps, CHUNKED=chunks > 1, MASKED=n.masked, GOLDEN=n.golden, GRADIENT=n.gradient,
             WIDTH=n.width,
         )  # fmt: skip
+    if counted or not n.gradient:
+        return products
+    if stride > T:
+        x.before[:, T:].zero_()
+    shape = B * chunks, chunk, K
+    return torch.bmm(x.into.view(shape).transpose(1, 2), x.before.view(shape))
 
 
-def _tiles(x: _Scratch, n: _Sizes, given: tuple[Tensor, ...], value: Tensor, unary: Tensor) -> None:
+def _tiles(x: _Scratch, n: _Sizes, given: tuple[Tensor, ...], value: Tensor, unary: Tensor) -> Tensor:
     """The recursion for many tags."""
     mask, tags, end = given
     B, T, K = n.B, n.T, n.K
     stride, count, rows = x.into.shape[1], x.blocks.shape[2], x.before.shape[1]
     sums = x.into.new_empty((B, 4))
     exponents = x.into.new_empty((B, T), dtype=torch.int32)
-    grid, sizes = (_ceil(B, TILE), 1, 1), {"TILE": TILE, "COLUMNS": COLUMNS, "INNER": INNER}
+    tile = tile_of(B)
+    grid, sizes = (_ceil(B, tile), 1, 1), {"TILE": tile, "COLUMNS": COLUMNS, "INNER": INNER}
     launch(
         forward_tile, n, grid,
         x.into, x.before, exponents, sums, mask, x.factors, B, T, stride, rows, K,
@@ -274,9 +282,11 @@ def _tiles(x: _Scratch, n: _Sizes, given: tuple[Tensor, ...], value: Tensor, una
         sums, x.blocks, x.factors, end, tags, value, x.status, B, T, K, count,
         warps=4, GOLDEN=n.golden,
     )  # fmt: skip
-    if n.gradient:
-        launch(
-            backward_tile, n, grid,
-            x.into, x.before, exponents, sums, x.status, mask, tags, x.factors, unary, B, T, stride, rows, K,
-            warps=WARPS, MASKED=n.masked, GOLDEN=n.golden, **sizes,
-        )  # fmt: skip
+    if not n.gradient:
+        return x.blocks
+    launch(
+        backward_tile, n, grid,
+        x.into, x.before, exponents, sums, x.status, mask, tags, x.factors, unary, B, T, stride, rows, K,
+        warps=WARPS, MASKED=n.masked, GOLDEN=n.golden, **sizes,
+    )  # fmt: skip
+    return torch.bmm(x.into.transpose(1, 2), x.before[:, :T])

@@ -14,9 +14,10 @@ most 1 and at least 2^-250 where not 0, and alpha at most 2 K. A sequence with a
 not 0 is given back, and so is one where the paths with an entry left out, K^T e^-d of them by weight, could
 be 2^-60 of all. That happens on the device: it is flagged in memory, and ``log_space`` looks at the flags.
 
-alpha_{t-1} is kept at the place of token t, q takes the place of U, and the expected moves of a sequence are
-one product of the two matrices. A program computes a chunk of a sequence; that is all of it, except where few
-sequences are long (``scan``). A token that does not count leaves alpha and beta as they are.
+alpha_{t-1} is kept at the place of token t. The expected moves are summed on the way back; or q takes the
+place of U, and they are one product of the two matrices. A program computes a chunk of a sequence; that is
+all of it, except where few sequences are long (``scan``). A token that does not count leaves alpha and beta
+as they are.
 """
 
 import triton
@@ -42,10 +43,12 @@ from .tiles import (
     power_of,
 )
 
-__all__ = ["LOWEST", "field", "forward", "forward_backward", "judge", "token_counts"]
+__all__ = ["COUNTED", "LOWEST", "field", "forward", "forward_backward", "judge", "token_counts"]
 
 LOWEST = tl.constexpr(2.0**-440)
 LOG_2 = tl.constexpr(0.6931471805599453)
+COUNTED = tl.constexpr(32)
+"""Up to which width the sums of expected moves fit into registers too."""
 MARGIN = tl.constexpr(61 * 0.6931471805599453)
 
 
@@ -157,14 +160,17 @@ def backward(
     alpha, beta, row, into, before, mask, tags, unary, weight, low, high, first, gold, K,
     MASKED: tl.constexpr, GOLDEN: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
-    """The marginals of tokens high back to low, less the gold tags, and q in the place of U.
+    """The marginals of tokens high back to low, less the gold tags; sum_t q_t[j] alpha_{t-1}[i] by [j, i], or
+    q in the place of U, if they do not fit.
 
     Args:
         alpha, beta: at the last of these tokens.
+        weight: A transposed, so that this is summed over as the forward recursion does.
         gold: 1 where the gold tags are taken away, else 0.
     """
     k = tl.arange(0, WIDTH)
     last = high - 1
+    edges = tl.zeros((WIDTH, WIDTH), tl.float64)
     counts = token_counts(mask, row + last, MASKED)
     u = tl.load(into + last * K + k, k < K, 0.0)
     earlier = tl.load(before + last * K + k, k < K, 0.0)
@@ -178,21 +184,25 @@ def backward(
         power = power_of(exponent_of(tl.where(top > 0, top, 1.0)))
         moves = counts & (t > first)
         q = tl.where(moves, tl.where(alpha > 0, u * (power * beta), 0.0), 0.0)
-        tl.debug_barrier()  # all threads have read U
-        tl.store(into + t * K + k, q, k < K)
         p = alpha * beta
         if GOLDEN:
             y = tl.load(tags + row + t)
             p -= tl.where(k == y, gold, 0.0)
         tl.store(unary + t * K + k, tl.where(counts, p, 0.0), k < K)
-        beta = tl.where(moves, tl.sum(weight * q[None, :], 1), beta)
+        if WIDTH <= COUNTED:
+            edges += q[:, None] * earlier[None, :]
+        else:
+            tl.debug_barrier()  # all threads have read U
+            tl.store(into + t * K + k, q, k < K)
+        beta = tl.where(moves, tl.sum(weight * q[:, None], 0), beta)
         alpha = tl.where(counts, earlier, alpha)
         counts, u, earlier = counts_ahead, u_ahead, earlier_ahead
+    return edges
 
 
 @triton.jit
 def forward_backward(
-    into, before, unary, mask, tags, end, factors, blocks, entry, exit, value, status,
+    into, before, unary, mask, tags, end, factors, blocks, entry, exit, value, status, products,
     B, T, stride, K, count, chunk,
     CHUNKED: tl.constexpr, MASKED: tl.constexpr, GOLDEN: tl.constexpr, GRADIENT: tl.constexpr,
     WIDTH: tl.constexpr,
@@ -206,14 +216,16 @@ def forward_backward(
         mask, tags, end: as given.
         entry, exit: ``(B, chunks, K)`` doubles: alpha before and beta after each chunk, where CHUNKED.
         value, status: ``(B,)``, ``(2, B)``, written; where CHUNKED they are there already.
+        products: ``(B, chunks, K, K)`` doubles, written if they fit: sum_t q_t[j] alpha_{t-1}[i] by [j, i].
         B, T, stride, K, count, chunk: sequences, tokens, tokens of ``into``, tags, blocks in a sequence,
             tokens in a chunk.
     """
     b, c = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    moves, ends, facts = parts_of(factors, K)
+    moves, turned, ends, facts = parts_of(factors, K)
     k = tl.arange(0, WIDTH)
     real = k < K
-    weight = tl.load(moves + k[:, None] * K + k[None, :], real[:, None] & real[None, :], 0.0)
+    square, inside = k[:, None] * K + k[None, :], real[:, None] & real[None, :]
+    weight = tl.load(moves + square, inside, 0.0)
     begin = tl.load(ends + k, real, 0.0)
     first = field(blocks, b, count, FIRST, "min").to(tl.int64)
     low = c.to(tl.int64) * chunk
@@ -243,7 +255,11 @@ def forward_backward(
         beta = tl.where(what == NOT_A_NUMBER, float("nan"), beta)
         gold = tl.where(dead, 0.0, 1.0).to(tl.float64)
         tl.debug_barrier()  # what threads have written, others read
-        backward(
+        weight = tl.load(turned + square, inside, 0.0)
+        edges = backward(
             alpha, beta, row, into, before, mask, tags, unary + row * K, weight, low, high, first, gold, K,
             MASKED, GOLDEN, WIDTH,
         )  # fmt: skip
+        if WIDTH <= COUNTED:
+            products += (b * tl.num_programs(1) + c) * K * K
+            tl.store(products + square, edges, inside)

@@ -28,12 +28,13 @@ def products(
     Args:
         into, factors, blocks: what ``weigh`` wrote.
         mask: as given.
-        matrices: ``(B, chunks, K, K)`` doubles, written: from tag i before the chunk to tag j at its end.
+        matrices: ``(2, B, chunks, K, K)`` doubles, written: from tag i before the chunk to tag j at its end;
+            and the same transposed.
         exponents: ``(B, chunks, K)`` int64, written: what each row was divided by.
         lows: ``(B, chunks)`` doubles, written: the lowest number that came up.
     """
     b, c = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    moves, ends, _facts = parts_of(factors, K)
+    moves, _turned, ends, _facts = parts_of(factors, K)
     k = tl.arange(0, WIDTH)
     real = k < K
     square = k[:, None] * K + k[None, :]
@@ -63,6 +64,8 @@ def products(
         counts, u = counts_ahead, u_ahead
     place = b * tl.num_programs(1) + c
     tl.store(matrices + place * K * K + square, matrix, inside)
+    turned = matrices + tl.num_programs(0).to(tl.int64) * tl.num_programs(1) * K * K
+    tl.store(turned + place * K * K + k[None, :] * K + k[:, None], matrix, inside)
     tl.store(exponents + place * K + k, left, real)
     tl.store(lows + place, tl.min(lowest))
 
@@ -104,7 +107,7 @@ def boundaries(
         value, status: ``(B,)``, ``(2, B)``, written.
     """
     b = tl.program_id(0).to(tl.int64)
-    _moves, ends, facts = parts_of(factors, K)
+    _moves, _turned, ends, facts = parts_of(factors, K)
     k = tl.arange(0, WIDTH)
     real = k < K
     inside = real[:, None] & real[None, :]
@@ -132,6 +135,7 @@ def boundaries(
         tl.debug_barrier()
         x = x / tl.where(z > 0, z, 1.0)
         place = b * chunks + chunks - 1
+        matrices += tl.num_programs(0).to(tl.int64) * chunks * K * K  # transposed: summed over as above
         matrix, exponent, low = read_chunk(matrices, exponents, lows, place, inside, K, WIDTH)
         v = tl.load(entry + place * K + k, real, 0.0)
         for n in range(0, chunks):
@@ -141,5 +145,5 @@ def boundaries(
             v_ahead = tl.load(entry + ahead * K + k, real, 0.0)
             tl.store(exit + place * K + k, x, real)
             factor, _, lowest = balanced(v, exponent, lowest, real)
-            x = factor * tl.sum(matrix * x[None, :], 1)
+            x = factor * tl.sum(matrix * x[:, None], 0)
             matrix, exponent, v = matrix_ahead, exponent_ahead, v_ahead

@@ -1,7 +1,8 @@
 """The recursion of ``scaled`` for many tags: a tile of sequences at a time, a step a matrix product.
 
 The moves do not fit into the registers of a program, so they are read again at each token, for all sequences
-of a tile at once; alpha and q go through memory. The products are of doubles: there is no TF32 in them.
+of a tile at once (one, where there are few); alpha and q go through memory. The products are of doubles:
+there is no TF32 in them.
 """
 
 import triton
@@ -10,10 +11,17 @@ import triton.language as tl
 from .scaled import judge
 from .tiles import IMPOSSIBLE, NOT_A_NUMBER, REDO, exponent_of, parts_of, power_of
 
-__all__ = ["COLUMNS", "INNER", "TILE", "WARPS", "backward_tile", "forward_tile", "verdict"]
+__all__ = ["COLUMNS", "INNER", "WARPS", "backward_tile", "forward_tile", "tile_of", "verdict"]
 
-TILE, COLUMNS, INNER, WARPS = 16, 64, 32, 8
-"""Sequences of a tile, tags computed together, terms of a sum read together; threads, by 32."""
+COLUMNS, INNER, WARPS = 128, 64, 8
+"""Tags computed together, terms of a sum read together; threads, by 32."""
+FEW = 128
+"""Up to how many sequences each has a program of its own: about as many as a device can run at once."""
+
+
+def tile_of(B: int) -> int:
+    """Sequences of a tile."""
+    return 1 if B <= FEW else 16
 
 
 @triton.jit
@@ -29,6 +37,15 @@ def block(rows, b, at, j, real, stride, K):
     """Some tags of a row of each sequence."""
     place = rows + (b * stride + at)[:, None] * K + j[None, :]
     return tl.load(place, real[:, None] & (j < K)[None, :], 0.0)
+
+
+@triton.jit
+def product(rows, matrix, TILE: tl.constexpr):
+    """Rows of some sequences times a matrix, in double precision."""
+    if TILE == 1:
+        return tl.sum(tl.trans(rows) * matrix, 0)[None, :]
+    else:  # noqa: RET505 (one is known to the compiler)
+        return tl.dot(rows, matrix, input_precision="ieee", out_dtype=tl.float64)
 
 
 @triton.jit
@@ -48,7 +65,7 @@ def forward_tile(
             alpha, the first token that counts.
         mask: as given.
     """
-    moves, ends, _facts = parts_of(factors, K)
+    moves, _turned, ends, _facts = parts_of(factors, K)
     b = tl.program_id(0).to(tl.int64) * TILE + tl.arange(0, TILE)
     real = b < B
     begun, left = tl.zeros((TILE,), tl.int32), tl.zeros((TILE,), tl.int32)
@@ -76,7 +93,7 @@ def forward_tile(
                 i = m + tl.arange(0, INNER)
                 a = block(before, b, at, i, real, rows, K)
                 w = tl.load(moves + i[:, None] * K + j[None, :], (i < K)[:, None] & (j < K)[None, :], 0.0)
-                total += tl.dot(a, w, input_precision="ieee", out_dtype=tl.float64)
+                total += product(a, w, TILE)
             begin = tl.load(ends + j, j < K, 0.0)
             new = tl.where(begun[:, None] > 0, total * power[:, None], begin[None, :])
             new *= block(into, b, t, j, real, stride, K)
@@ -106,7 +123,7 @@ def verdict(sums, blocks, factors, end, tags, value, status, B, T, K, count, GOL
     """The value and the status of a sequence, from what ``forward_tile`` says."""
     b = tl.program_id(0).to(tl.int64)
     z, left, lowest = tl.load(sums + b * 4), tl.load(sums + b * 4 + 1), tl.load(sums + b * 4 + 2)
-    _moves, _ends, facts = parts_of(factors, K)
+    _moves, _turned, _ends, facts = parts_of(factors, K)
     judge(b, z, left, lowest, blocks, facts, end, tags, value, status, B, T, K, count, GOLDEN)
 
 
@@ -124,7 +141,7 @@ def backward_tile(
         mask, tags: as given.
         unary: ``(B, T, K)``, written.
     """
-    moves, ends, _facts = parts_of(factors, K)
+    _moves, turned, ends, _facts = parts_of(factors, K)
     b = tl.program_id(0).to(tl.int64) * TILE + tl.arange(0, TILE)
     real = b < B
     z, first = tl.load(sums + b * 4, real, 0.0), tl.load(sums + b * 4 + 3, real, 0.0)
@@ -149,8 +166,8 @@ def backward_tile(
             for k in range(0, K, INNER):
                 i = k + tl.arange(0, INNER)
                 q = block(into, b, onto, i, real & onward, stride, K)
-                w = tl.load(moves + j[None, :] * K + i[:, None], (i < K)[:, None] & (j < K)[None, :], 0.0)
-                total += tl.dot(q, w, input_precision="ieee", out_dtype=tl.float64)
+                w = tl.load(turned + i[:, None] * K + j[None, :], (i < K)[:, None] & (j < K)[None, :], 0.0)
+                total += product(q, w, TILE)
             end = tl.load(ends + K + j, j < K, 0.0)
             beta = tl.where(onward[:, None], total, end[None, :] * share[:, None])
             alpha = block(before, b, t + 1, j, real, rows, K)

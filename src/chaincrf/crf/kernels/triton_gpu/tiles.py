@@ -44,8 +44,9 @@ REDO, NOT_A_NUMBER, IMPOSSIBLE, UNKNOWN_TAGS = (tl.constexpr(2**n) for n in rang
 
 IN_REGISTERS = 64
 """Up to how many tags a program holds all moves, and the recursion, in registers."""
-LONG = 2048
-"""From how many tokens on a sequence may be cut into chunks."""
+LONG, FEW = 512, 2**18
+"""From how many tokens on a sequence may be cut into chunks, and up to how many moves of all sequences at a
+token: measured."""
 MOST_TAGS = 1024
 """Up to how many tags the kernels serve."""
 
@@ -74,21 +75,21 @@ def block_of_columns(K: int) -> int:
 def chunk_of(B: int, T: int, K: int) -> int:
     """How many tokens of a sequence a program computes: T, or about its root where few sequences are long.
 
-    Chunks cost K rows in place of one, so they pay while the device is far from full without them.
+    Chunks cost K rows in place of one, so they pay while the device is not full.
     """
-    few = K <= IN_REGISTERS and B * width_of(K) <= 512
+    few = K <= IN_REGISTERS and B * width_of(K) ** 2 <= FEW
     return power_from(isqrt(T)) if few and T >= LONG else T
 
 
 def warps_of(K: int) -> int:
-    """Threads of a program, by 32: its moves take 64 registers of each at most."""
-    return 1 if K <= 32 else 4 if K <= 256 else 8
+    """Threads of a program that holds its moves in registers, by 32."""
+    return 1 if K <= 32 else 2
 
 
 @triton.jit
 def parts_of(factors, K):
-    """Where the exponentials of the transitions, and of start and end, and the facts about them begin."""
-    return factors, factors + K * K, factors + K * K + 2 * K
+    """Where exp(transitions), the same transposed, exp(start) and exp(end), and the facts begin."""
+    return factors, factors + K * K, factors + 2 * K * K, factors + 2 * K * K + 2 * K
 
 
 @triton.jit

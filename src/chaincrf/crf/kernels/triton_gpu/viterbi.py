@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .launch import alignment, launch, on_device, plain
 from .scaled import token_counts
-from .tiles import IN_REGISTERS, block_of_columns, warps_of, width_of
+from .tiles import IN_REGISTERS, width_of
 
 __all__ = ["viterbi"]
 
@@ -186,13 +186,13 @@ def viterbi(
             "MASKED": mask_ is not None,
             "IN_REGISTERS": K <= IN_REGISTERS,
             "WIDTH": width_of(K),
-            "COLUMNS": block_of_columns(K),
+            "COLUMNS": min(width_of(K), max(16, 16384 // width_of(K))),
         }
         key = (emissions.dtype, B, T, K, transitions.dim(), *alignment(*chain, mask_))
         with on_device(emissions):
             launch(
                 best_paths, (emissions.device, mask_ is None, key), (B, 1, 1),
                 *chain, deltas if mask_ is None else mask_, deltas, tags, value, T, K,
-                warps=warps_of(K), **constants,
+                warps=1 if K <= 32 else 4 if K <= IN_REGISTERS else 8, **constants,
             )  # fmt: skip
     return tags, value

@@ -55,10 +55,15 @@ def exponentials(scores, size, out, BLOCK: tl.constexpr):
 @triton.jit
 def parameters(transitions, start, end, factors, T, K, BLOCK: tl.constexpr):
     """The exponentials of the parameters, and the facts: what they were divided by, and what was left out."""
-    moves, ends, facts = parts_of(factors, K)
+    moves, turned, ends, facts = parts_of(factors, K)
     top_start, drop_start, bad_start = exponentials(start, K, ends, BLOCK)
     top_end, drop_end, bad_end = exponentials(end, K, ends + K, BLOCK)
     top_move, drop_move, bad_move = exponentials(transitions, K * K, moves, BLOCK)
+    tl.debug_barrier()  # what threads have written, others read
+    for n in range(0, K * K, BLOCK):
+        i = n + tl.arange(0, BLOCK)
+        a = tl.load(moves + (i % K) * K + i // K, i < K * K, 0.0)
+        tl.store(turned + i, a, i < K * K)
     tl.store(facts, top_start + top_end)
     tl.store(facts + 1, top_move)
     tl.store(facts + 2, tl.maximum(tl.maximum(drop_start, drop_end), drop_move))
@@ -93,7 +98,7 @@ def weigh(
 
     Args:
         emissions, transitions, start, end, mask, tags: as given.
-        factors: ``(K, K)``, ``(2, K)`` and 4 doubles, written where the moves are shared: see ``parts_of``.
+        factors: ``(2, K, K)``, ``(2, K)`` and 4 doubles, written where the moves are shared: ``parts_of``.
         into: ``(B, stride, K)`` doubles, written there too: the exponentials of the emissions.
         blocks: ``(B, FIELDS, count)`` doubles, written: the facts about each block.
         observed: ``(B, K, K)`` int32, zero: the moves of the gold path are added.
