@@ -3,19 +3,25 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-.PHONY: help demo test test-all check format bench docs clean
+TESTS := $(BIN)/python -m pytest -q -n 2 --dist worksteal
+.PHONY: help install demo test test-all test-gpu check format bench docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
+
+install: $(VENV)/.installed-everything  ## what the other targets need, at once; each installs by itself what is missing
 
 demo: $(VENV)/.installed  ## train on a real corpus with and without a CRF, compare, tag a text
 	@$(BIN)/python scripts/demo.py
 
 test: $(VENV)/.installed-test  ## the tests that need nothing but Python
-	$(BIN)/python -m pytest -q -n 2 -m "not slow"
+	$(TESTS) -m "not slow"
 
 test-all: test $(VENV)/.installed-test-all  ## those, the slow ones, and those of every extra
-	$(BIN)/python -m pytest -q -n 2 -m slow
+	$(TESTS) -m slow
+
+test-gpu: $(VENV)/.installed-test  ## the tests that need a CUDA device
+	$(BIN)/python -m pytest -q -m gpu
 
 check: $(VENV)/.installed-check  ## lint, format and types
 	$(BIN)/ruff check .
@@ -45,6 +51,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/.made
 	@echo "Installing chaincrf and PyTorch into $(VENV): one to several minutes, once"
 	@$(BIN)/pip install -q -c constraints.txt -e .
 	@touch $@
+
+$(VENV)/.installed-everything: pyproject.toml constraints.txt | $(VENV)/.made
+	@echo "Installing chaincrf, PyTorch and what all targets need into $(VENV): several minutes, once"
+	@$(BIN)/pip install -q -c constraints.txt -e '.[check,docs,test-all]'
+	@touch $@ $(VENV)/.installed $(addprefix $(VENV)/.installed-,check docs test test-all)
 
 $(VENV)/.installed-%: pyproject.toml constraints.txt | $(VENV)/.made
 	@echo "Installing chaincrf, PyTorch and what \`make $*\` needs into $(VENV): one to several minutes, once"

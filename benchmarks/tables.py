@@ -146,13 +146,13 @@ def reach() -> str:
         "import to first loss after compilation, s": "at most 0.5",
         "import to first loss with compilation, s": "at most 20",
     }
-    found = zip(bars, reached("crf"), reached("crf-avx2"), bars.values(), strict=True)
+    found = zip(bars, reached("crf"), reached("crf-faster"), bars.values(), strict=True)
     return markdown(["", "machine A", "machine B", "bar"], [list(row) for row in found])
 
 
 def steps() -> str:
-    """Where the time of a loss goes on the slower machine."""
-    found = next(row for row in rows("crf-avx2") if "where the time goes" in next(iter(row)))
+    """Where the time of a loss goes."""
+    found = next(row for row in rows("crf") if "where the time goes" in next(iter(row)))
     names = list(next(iter(found.values())))
     body = [[name, *(f"{times[name]:.0f}" for times in found.values())] for name in names]
     return markdown(["microseconds", *(re.findall(r"\(.*\)", shape)[0] for shape in found)], body)

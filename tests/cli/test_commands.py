@@ -1,11 +1,8 @@
-"""The commands as users call them: a process, its output, its exit status."""
+"""The commands as users call them: their output, their exit status; some in a process of their own."""
 
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 
 import pytest
 
@@ -13,60 +10,20 @@ from chaincrf import __version__
 from chaincrf.labels import REPAIRS
 from corpora import piece, toy_file
 
-SMALL = [
-    "--vectors",
-    "none",
-    "--word-dim",
-    "16",
-    "--hidden",
-    "16",
-    "--epochs",
-    "12",
-    "--batch-size",
-    "4",
-    "--dropout",
-    "0.1",
-    "--learning-rate",
-    "0.02",
-    "--device",
-    "cpu",
-]
-
-
-def start(*arguments, **options):
-    command = [
-        sys.executable,
-        "-W",
-        "error::DeprecationWarning:chaincrf",
-        "-m",
-        "chaincrf",
-        *map(str, arguments),
-    ]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "120", "TERM": "dumb"}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, text=True, encoding="utf-8", env=environment, **(pipes | options))
-
-
-def run(*arguments, status=0, stdin="", **options):
-    process = start(*arguments, **options)
-    out, err = process.communicate(stdin, timeout=120)
-    assert process.returncode == status, err
-    assert "Traceback" not in err
-    for output in (out, err):
-        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", output), "control characters without a terminal"
-    return out, err
+from .commands import SMALL, run, run_process, start
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("cli")
     toy_file(path / "toy.tsv")
-    run("train", "--train", path / "toy.tsv", "--dev", path / "toy.tsv", "--out", path / "model", *SMALL)
+    toy = path / "toy.tsv"
+    run_process("train", "--train", toy, "--dev", toy, "--out", path / "model", *SMALL)
     return path
 
 
 def test_version_and_help():
-    assert run("--version")[0] == f"chaincrf {__version__}\n"
+    assert run("--version")[0] == run_process("--version")[0] == f"chaincrf {__version__}\n"
     commands = ("train", "eval", "tag", "compare")
     for command in (
         *commands,
@@ -131,7 +88,7 @@ def test_eval(folder):
 
 def test_tag_text_json_and_columns(folder):
     text = "She went to New York.\nBob Ray left Oslo.\n"
-    out, _ = run("tag", folder / "model", stdin=text)
+    out, _ = run_process("tag", folder / "model", stdin=text)
     assert out.splitlines() == ["She went to [New York]LOC.", "[Bob Ray]PER left [Oslo]LOC."]
     lines = [json.loads(line) for line in run("tag", folder / "model", "--json", stdin=text)[0].splitlines()]
     assert [span["text"] for span in lines[1]["spans"]] == ["Bob Ray", "Oslo"]
@@ -252,6 +209,11 @@ def test_mistakes_are_explained(tmp_path, arguments, status, message):
     assert message in err
 
 
+@pytest.mark.parametrize(("arguments", "status"), [("train", 2), ("tag missing", 1)])
+def test_a_process_ends_with_its_status(tmp_path, arguments, status):
+    assert "rror" in run_process(*arguments.split(), status=status, cwd=tmp_path)[1]
+
+
 def test_a_place_that_is_taken_is_found_out_before_training(folder, tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
@@ -288,7 +250,7 @@ def test_bytes_that_are_no_text(folder, tmp_path):
     )
     assert (
         "<stdin>:1:1: expected UTF-8"
-        in run("tag", folder / "model", stdin="\udcff", status=1, errors="surrogateescape")[1]
+        in run_process("tag", folder / "model", stdin="\udcff", status=1, errors="surrogateescape")[1]
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 from chaincrf.training import RunFolder
 from corpora import toy_file
 
-from .test_commands import SMALL, run, start
+from .commands import SMALL, run, start
 
 LONG = (*SMALL, "--epochs", 60, "--patience", 60, "--dropout", 0.4, "--word-dropout", 0.1)
 

@@ -7,7 +7,7 @@ from chaincrf.tagging import Tagger
 from chaincrf.training import build_model, prepare
 from corpora import SMALL, toy
 
-from .test_commands import run
+from .commands import run
 
 
 @pytest.fixture

@@ -116,7 +116,9 @@ class TrainConfig(Recipe, _DataConfig):
 
     out: Path = Field(Path("model"), description="the model folder to write")
     checkpoint_minutes: float = Field(
-        default=10, ge=0, description="save the run so often, besides at every epoch's end; 0: at every step"
+        default=10.0,
+        ge=0,
+        description="save the run so often, besides at every epoch's end; 0: at every step",
     )
     log: Literal["none", "tensorboard", "mlflow", "wandb"] = Field(
         default="none", description="where to log the epochs besides the run folder"

@@ -41,10 +41,11 @@ app = typer.Typer(
 )
 
 
-def _version(value: bool) -> None:
+def _version(value: bool) -> bool:
     if value:
         typer.echo(f"chaincrf {__version__}")
         raise typer.Exit
+    return value
 
 
 @app.callback()
