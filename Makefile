@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 TESTS := $(BIN)/python -m pytest -q -n 2 --dist worksteal
-.PHONY: help install demo test test-all check format bench docs clean
+.PHONY: help install demo test test-all test-gpu check format bench docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -17,8 +17,11 @@ demo: $(VENV)/.installed  ## train on a real corpus with and without a CRF, comp
 test: $(VENV)/.installed-test  ## the tests that need nothing but Python
 	$(TESTS) -m "not slow"
 
-test-all: $(VENV)/.installed-test-all  ## those, the slow ones, and those of every extra
-	$(TESTS)
+test-all: test $(VENV)/.installed-test-all  ## those, the slow ones, and those of every extra
+	$(TESTS) -m slow
+
+test-gpu: $(VENV)/.installed-test  ## the tests that need a CUDA device
+	$(BIN)/python -m pytest -q -m gpu
 
 check: $(VENV)/.installed-check  ## lint, format and types
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from chaincrf.evaluation import measure
 from chaincrf.training import Recipe, in_scheme
 from chaincrf.training import train as train_tagger
 from chaincrf.training.recipe import RECIPES
-from splits import CORPORA, VECTORS, splits, tuning_splits
+from splits import CORPORA, TAGGING, VECTORS, splits, tuning_splits
 
 __all__ = ["CHANGES", "accuracy", "tune"]
 
@@ -95,12 +96,13 @@ class Job:
     @property
     def recipe(self) -> Recipe:
         """What the run is trained by."""
-        return Recipe(vectors=str(self.data / VECTORS), seed=self.seed, **self.changes)
+        task = "pos" if self.corpus in TAGGING else "ner"
+        return Recipe(task=task, vectors=str(self.data / VECTORS), seed=self.seed, **self.changes)
 
     @property
     def key(self) -> Row:
         """What tells it from others; a run of another recipe is another run."""
-        said = self.recipe.model_dump(mode="json", exclude={"seed", "vectors"})
+        said = self.recipe.model_dump(mode="json", exclude={"task", "seed", "vectors"})
         digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
         return {"corpus": self.corpus, "variant": self.variant, "seed": self.seed, "recipe": digest}
 
@@ -112,7 +114,9 @@ def perform(job: Job) -> Row:
         test = None
     else:
         train, dev, test = splits(job.corpus, job.data)
+    start = time.process_time()
     tagger, record = train_tagger(train, dev, job.recipe)
+    processor = time.process_time() - start
     (kept,) = record.kept.values()
     if record.failure is not None:
         raise record.failure
@@ -128,7 +132,7 @@ def perform(job: Job) -> Row:
     gold = in_scheme(test, job.recipe.scheme)
     found = measure([s.tags or () for s in gold], tagger.tag_sentences(gold), job.recipe.scheme)
     scores = {repair: round(100 * score, 2) for repair, score in found.scores.items()}
-    return row | {"test F1": scores}
+    return row | {"processor seconds": round(processor, 1), "test F1": scores}
 
 
 def start() -> None:
@@ -167,8 +171,9 @@ def make_jobs(
     """All runs: each variant in turn, so that the first results compare."""
     if data is None:
         raise SystemExit("this measurement needs --data FOLDER")
-    if unknown := [name for name in corpora if name not in CORPORA]:
-        raise SystemExit(f"--corpora: expected some of {', '.join(CORPORA)}, got {', '.join(unknown)}")
+    known = CORPORA | TAGGING if tuning else CORPORA
+    if unknown := [name for name in corpora if name not in known]:
+        raise SystemExit(f"--corpora: expected some of {', '.join(known)}, got {', '.join(unknown)}")
     return [
         Job(corpus, name, seed, data.resolve(), changes, tuning)
         for seed in range(1, seeds + 1)
@@ -207,6 +212,6 @@ def tune(
     seeds: int = 2,
     jobs: int = 1,
 ) -> Iterator[Row]:
-    """Development F1 of what the recipe `ner` could be; goes on where it ended."""
+    """Development F1 (or accuracy) of what a recipe could be; goes on where it ended."""
     runs = make_jobs(data, corpora, chosen(variants, CHANGES), seeds, tuning=True)
     yield from perform_all(runs, done, jobs)

@@ -26,7 +26,7 @@ from crf import (
     without_gradient,
 )
 
-__all__ = ["gpu"]
+__all__ = ["gpu", "gpu_chunks"]
 
 SHAPES = [
     (32, 128, 9), (64, 512, 17), (256, 128, 25), (64, 512, 64), (16, 512, 256), (4, 65536, 17),
@@ -36,6 +36,12 @@ LONGEST = 100_000
 """Tokens from which on the others, with launches for each token, are not waited for."""
 LONGEST_COMPARED = 2_000
 """Tokens up to which values are compared with the reference, which has launches for each token too."""
+CHUNKED = [
+    (1, 1024, 9), (1, 2048, 9), (8, 4096, 9), (32, 4096, 9), (1, 4096, 17), (8, 4096, 17), (16, 4096, 17),
+    (32, 4096, 17), (64, 4096, 17), (4, 4096, 64), (4, 65536, 17), (1, 1_000_000, 9), (64, 512, 17),
+    (64, 512, 64),
+]  # fmt: skip
+MOST_CHUNKS = 8192
 CONTESTANTS = (chaincrf, cross_entropy, pytorch_crf, torch_struct)
 STEP = (64, 128, 17)
 """Of the training step of a BiLSTM-CRF."""
@@ -225,3 +231,30 @@ def gpu(data: Path | None) -> Iterator[dict[str, Any]]:
         yield rows[-1]
         torch.cuda.empty_cache()
     yield summary(rows, training_step())
+
+
+def gpu_chunks(data: Path | None) -> Iterator[dict[str, Any]]:
+    """Sequences cut into chunks of several sizes, or not at all: what the choice by shape rests on."""
+    del data
+    if not torch.cuda.is_available():
+        yield {"measured": "not measured: no CUDA device"}
+        return
+    from chaincrf.crf.kernels.triton_gpu import forward_backward
+
+    yield {"device": torch.cuda.get_device_properties(0).name}
+    usual = forward_backward.chunk_of
+    for shape in CHUNKED:
+        problem = on("cuda", Problem.draw(*shape))
+        with torch.device("cuda"):
+            loss, _ = chaincrf(problem)
+        assert loss is not None
+        run, T = with_gradient(loss, problem.emissions), shape[1]
+        times = {}
+        for chunk in (32, 64, 128, 256, 512, 1024, 2048, T):
+            if chunk > T or T // chunk > MOST_CHUNKS or (chunk == T and T > LONGEST_COMPARED * 10):
+                continue
+            forward_backward.chunk_of = lambda B, T, K, chunk=chunk: chunk
+            times[str(chunk) if chunk < T else "whole"] = milliseconds({"": captured(run)}, 9)[""]
+        forward_backward.chunk_of = usual
+        yield {"shape (B, T, K)": list(shape), "chosen": usual(*shape), "tokens of a chunk: ms": times}
+        torch.cuda.empty_cache()

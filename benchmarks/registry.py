@@ -39,6 +39,7 @@ benchmark(accuracies.tune)
 benchmark(tables_by_rows.rows)
 benchmark(sparse.features)
 benchmark(devices.gpu)
+benchmark(devices.gpu_chunks)
 benchmark(serving.serve)
 
 

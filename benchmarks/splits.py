@@ -8,9 +8,9 @@ from functools import cache
 from itertools import chain
 from pathlib import Path
 
-from chaincrf.data import Corpus, Sentence, hold_out, read_corpus
+from chaincrf.data import Corpus, Sentence, get_corpus, hold_out, read_corpus
 
-__all__ = ["CORPORA", "VECTORS", "splits", "tuning_splits"]
+__all__ = ["CORPORA", "TAGGING", "VECTORS", "splits", "tuning_splits"]
 
 Splits = tuple[Corpus, Corpus, Corpus]
 VECTORS = Path("glove") / "glove.6B.100d.f16.safetensors"
@@ -59,6 +59,12 @@ def _ewt(data: Path) -> Splits:
     return *hold_out(dev), test
 
 
+def _ewt_pos(data: Path) -> Splits:
+    """In the package."""
+    train, dev, test = (read_corpus(path, task="pos") for path in get_corpus("ewt-pos").splits.values())
+    return train, dev, test
+
+
 CORPORA: dict[str, Callable[[Path], Splits]] = {
     "ncbi-2500": _ncbi_2500,
     "ncbi": _ncbi,
@@ -68,12 +74,14 @@ CORPORA: dict[str, Callable[[Path], Splits]] = {
 }
 """NCBI-disease, its first 2,500 sentences and all; CrossNER politics, a tenth of train and dev held out;
 Wikigold; UNER-EWT, trained on its dev, a tenth held out."""
+TAGGING: dict[str, Callable[[Path], Splits]] = {"ewt-pos": _ewt_pos}
+"""Parts of speech: a sixth of UD English-EWT, as it is in the package."""
 
 
 @cache
 def splits(name: str, data: Path) -> Splits:
     """Training, development and test data."""
-    return CORPORA[name](data)
+    return (CORPORA | TAGGING)[name](data)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Write the tables of the README and of docs/api/crf.md: ``python benchmarks/tables.py``."""
+"""Write the tables of the README and of the documentation: ``python benchmarks/tables.py``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ __all__ = ["TABLES", "fill", "main"]
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = [ROOT / "README.md", ROOT / "docs" / "api" / "crf.md"]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "api" / "crf.md", ROOT / "docs" / "accuracy.md"]
+KEYS = ("dev F1", "last dev F1")
 
 
 def rows(name: str) -> list[dict[str, Any]]:
@@ -28,8 +29,9 @@ def markdown(header: list[str], body: list[list[str]]) -> str:
 
 
 def spread(values: list[float], digits: int = 1) -> str:
-    """Mean and standard deviation."""
-    return f"{fmean(values):.{digits}f} ± {stdev(values):.{digits}f}"
+    """Mean and standard deviation, if there are several."""
+    mean = f"{fmean(values):.{digits}f}"
+    return f"{mean} ± {stdev(values):.{digits}f}" if len(values) > 1 else mean
 
 
 def ncbi() -> str:
@@ -55,6 +57,38 @@ def pos() -> str:
     for row in rows("pos"):
         body.setdefault(row["corpus"], [row["corpus"]]).append(f"{100 * row['test accuracy']:.1f}")
     return markdown(["UPOS accuracy", "softmax", "CRF"], list(body.values()))
+
+
+def accuracy() -> str:
+    """Test F1 of the recipe `ner`."""
+    runs = rows("accuracy")
+    body = []
+    for corpus in dict.fromkeys(run["corpus"] for run in runs):
+        for head in ("crf", "softmax"):
+            mine = [run for run in runs if (run["corpus"], run["variant"]) == (corpus, head)]
+            if not mine:
+                continue
+            scores = [spread([run["test F1"][repair] for run in mine]) for repair in ("conlleval", "drop")]
+            dev = spread([run["dev F1"] for run in mine])
+            seconds = spread([run["processor seconds"] for run in mine], 0)
+            body.append([f"{corpus}, {head}", str(len(mine)), *scores, dev, seconds])
+    return markdown(["", "seeds", "test F1 repaired", "dropped", "development F1", "processor, s"], body)
+
+
+def tuning() -> str:
+    """Development F1 of what the recipe `ner` could be, the mean of its seeds."""
+    runs = rows("tune")
+    corpora = list(dict.fromkeys(run["corpus"] for run in runs))
+    body = []
+    for name in dict.fromkeys(run["variant"] for run in runs):
+        line = [name]
+        for corpus in corpora:
+            mine = [run for run in runs if (run["corpus"], run["variant"]) == (corpus, name)]
+            line += [f"{fmean(run[key] for run in mine):.1f}" if mine else "" for key in KEYS]
+            line.append(str(len(mine) or ""))
+        body.append(line)
+    said = ("best epoch", "last three", "seeds")
+    return markdown(["development F1", *(f"{corpus}, {what}" for corpus in corpora for what in said)], body)
 
 
 def means(name: str = "crf") -> dict[str, Any]:
@@ -112,19 +146,27 @@ def reach() -> str:
         "import to first loss after compilation, s": "at most 0.5",
         "import to first loss with compilation, s": "at most 20",
     }
-    found = zip(bars, reached("crf"), reached("crf-avx2"), bars.values(), strict=True)
+    found = zip(bars, reached("crf"), reached("crf-faster"), bars.values(), strict=True)
     return markdown(["", "machine A", "machine B", "bar"], [list(row) for row in found])
 
 
 def steps() -> str:
-    """Where the time of a loss goes on the slower machine."""
-    found = next(row for row in rows("crf-avx2") if "where the time goes" in next(iter(row)))
+    """Where the time of a loss goes."""
+    found = next(row for row in rows("crf") if "where the time goes" in next(iter(row)))
     names = list(next(iter(found.values())))
     body = [[name, *(f"{times[name]:.0f}" for times in found.values())] for name in names]
     return markdown(["microseconds", *(re.findall(r"\(.*\)", shape)[0] for shape in found)], body)
 
 
-TABLES: dict[str, Callable[[], str]] = {"ncbi": ncbi, "pos": pos, "crf": crf, "reach": reach, "steps": steps}
+TABLES: dict[str, Callable[[], str]] = {
+    "ncbi": ncbi,
+    "pos": pos,
+    "crf": crf,
+    "reach": reach,
+    "steps": steps,
+    "accuracy": accuracy,
+    "tuning": tuning,
+}
 
 
 def fill(text: str) -> str:

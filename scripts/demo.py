@@ -30,7 +30,7 @@ def main() -> None:
     start = time.perf_counter()
     report, pos = str(OUT / "report"), str(OUT / "pos-model")
     print("Does a CRF layer pay? A BiLSTM with and without one, on disease names in PubMed abstracts.")
-    arguments = ["--corpus", "ncbi-disease", "--seeds", "2", "--jobs", "2", "--epochs", "8"]
+    arguments = ["--corpus", "ncbi-disease", "--seeds", "2", "--jobs", "2", "--epochs", "6"]
     chaincrf("compare", *arguments, "--out", report)
     print("\nThe best of these models tags raw text:")
     chaincrf("tag", f"{report}/model", text=DISEASES)

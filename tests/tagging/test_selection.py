@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from chaincrf.errors import ArgumentError
 from chaincrf.tagging import Tagger
+from chaincrf.tagging.record import Calibration
 from chaincrf.tagging.selection import select
 from chaincrf.training import build_model, prepare
 from corpora import SMALL, toy
@@ -28,7 +31,12 @@ def paths(tagger, tokens):
     return found
 
 
-def test_by_enumeration(tagger):
+@pytest.mark.parametrize("temperature", [None, 2.5])
+def test_by_enumeration(tagger, temperature):
+    """Of the probabilities that the tagger tells, those of a calibrated one included."""
+    calibration = None if temperature is None else Calibration(temperature=temperature)
+    config = tagger.bundle.config.model_copy(update={"calibration": calibration})
+    tagger = Tagger(replace(tagger.bundle, config=config))
     tokens = ["Ann", "saw", "Rome"]
     found = paths(tagger, tokens)
     p = np.array([path.probability for path in found])

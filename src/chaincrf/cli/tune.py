@@ -40,11 +40,13 @@ def tune(
     `chaincrf tune --corpus ncbi-disease --seeds 2 --space space.toml`
     """
     from .. import tuning
+    from .._lazy import require
     from .console import note, print_json, ticker, use_threads
     from .files import read_shards, read_splits
 
     if os.environ.get("WORLD_SIZE", "1") != "1":
         raise ConfigError("a search is one process: start it without torchrun")
+    require("optuna", "tune")
     use_threads(config.threads)
     space = None if config.space is None else tuning.read_space(config.space)
     train, dev, _ = read_shards(config) or read_splits(config)

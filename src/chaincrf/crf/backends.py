@@ -21,6 +21,7 @@ from ..errors import ArgumentError
 __all__ = ["Backend", "backend", "kernels_for"]
 
 Backend = Literal["auto", "reference", "numba", "triton"]
+_INSTALL = {"numba": "pip install numba", "triton": "pip install 'chaincrf[gpu]'"}
 _chosen: ContextVar[Backend] = ContextVar("chaincrf.backend", default="auto")
 
 
@@ -43,7 +44,8 @@ def backend(name: Backend) -> Iterator[None]:
     if name not in ("auto", "reference", "numba", "triton"):
         raise ArgumentError(f'backend must be "auto", "reference", "numba" or "triton", got {name!r}')
     if name in ("numba", "triton") and not _installed(name):
-        raise ArgumentError(f'backend "{name}" needs the package {name}, which is not installed')
+        needed = f'backend "{name}" needs the package {name}, which is not installed'
+        raise ArgumentError(f"{needed}; say: {_INSTALL[name]}")
     token = _chosen.set(name)
     try:
         yield
@@ -91,7 +93,7 @@ def _kernels(name: str) -> ModuleType:
 def _without(package: str) -> None:
     warnings.warn(
         f"{package} is not installed: the CRF is computed by plain PyTorch, many times slower "
-        f"(pip install {package})",
+        f"({_INSTALL[package]})",
         RuntimeWarning,
         stacklevel=3,
     )

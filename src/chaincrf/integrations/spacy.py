@@ -27,7 +27,7 @@ else:
     Language = require("spacy.language", "spacy").Language
     Doc = Any
 
-__all__ = ["TaggerComponent", "corpus_from_docbin", "make_component", "sentences_from_doc"]
+__all__ = ["TaggerComponent", "corpus_from_docbin", "factory", "make_component", "sentences_from_doc"]
 
 
 class TaggerComponent:
@@ -124,10 +124,10 @@ def make_component(
     return TaggerComponent(model, threshold=threshold, batch_tokens=batch_tokens)
 
 
-# spaCy reads the names of the arguments, which a wrapper (such as one that checks types) would hide.
-Language.factory(
-    "chaincrf", assigns=["doc.ents", "token.ent_iob", "token.ent_type"], func=inspect.unwrap(make_component)
-)
+# spaCy reads the names of the arguments, which a wrapper (such as one that checks types) would hide. It finds
+# the factory by the entry point that pyproject.toml declares, or here, if this module was imported before.
+factory = inspect.unwrap(make_component)
+Language.factory("chaincrf", assigns=["doc.ents", "token.ent_iob", "token.ent_type"], func=factory)
 
 
 def sentences_from_doc(doc: Doc, scheme: str = "BIO") -> list[Sentence]:

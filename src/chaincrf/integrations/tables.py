@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from .._lazy import require
 from ..errors import ArgumentError
 from ..tagging import Tagged, Tagger
 
@@ -107,8 +108,7 @@ def _content(one: Tagged, spanned: bool) -> list[dict[str, Any]]:
 
 
 def _array(rows: Sequence[Any], spanned: bool) -> Any:
-    import pyarrow
-
+    pyarrow = require("pyarrow", "datasets")
     text, number = pyarrow.string(), pyarrow.int64()
     kinds = {"start": number, "end": number, "label": text, "text": text, "probability": pyarrow.float64()}
     fields = [(name, kinds[name]) for name in _FIELDS] if spanned else [("token", text), ("tag", text)]

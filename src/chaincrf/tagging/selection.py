@@ -46,8 +46,9 @@ def select(
 
     ``"entropy"``: of the distribution over all paths, ``-sum_y p(y) log p(y)``, in nats. ``"margin"``: how
     close the second best path comes to the best, ``1 - (p(y_1) - p(y_2))``. ``"gain"``: the number of tags of
-    the best path that annotation is expected to correct, ``sum_t (1 - p(y_t = best_t))``. All are exact. A
-    text of several sentences has the sum of theirs, for the margin the largest.
+    the best path that annotation is expected to correct, ``sum_t (1 - p(y_t = best_t))``. All are exact, and
+    of the probabilities that the tagger tells: at its temperature, if it was calibrated. A text of several
+    sentences has the sum of theirs, for the margin the largest.
 
     Args:
         tagger: the model.
@@ -69,10 +70,14 @@ def select(
     listed = list(texts)
     documents = [read_document(text, tagger.tokenizer, tagger.splitter) for text in listed]
     sentences = [tokens for document in documents for tokens in document.sentences()]
+    calibration = tagger.bundle.config.calibration
+    scale = 1 / calibration.temperature if calibration else 1.0
     values = [0.0] * len(sentences)
     for batch in emissions_of(tagger.bundle, sentences, batch_tokens):
         with torch.inference_mode():
-            chain = tagger.bundle.model.head.chain(batch.emissions, batch.mask, constrained=True)
+            chain = tagger.bundle.model.head.chain(batch.emissions, batch.mask, constrained=True).scaled(
+                scale
+            )
             found = _criterion(chain, by).tolist()
         for row, value in zip(batch.rows, found, strict=True):
             values[row] = value

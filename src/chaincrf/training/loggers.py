@@ -15,7 +15,6 @@ from lightning_fabric.loggers.logger import Logger
 from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
 from .._lazy import require
-from ..errors import MissingExtra
 
 __all__ = ["LOGGERS", "make_logger"]
 
@@ -35,13 +34,10 @@ def make_logger(kind: str, folder: Path, name: str) -> Logger:
     """
     if kind == "mlflow":
         return _MLflow(require("mlflow", "mlflow"), folder / "mlflow", name)
-    try:
-        if kind == "wandb":
-            return _Wandb(require("wandb", "wandb"), folder, name)
-        require("tensorboard", "tensorboard")
-        return TensorBoardLogger(folder, name="tensorboard", version="")
-    except MissingExtra:  # no extra of ours
-        raise MissingExtra(f"log: {kind} is not installed; say: pip install {kind}", name=kind) from None
+    if kind == "wandb":
+        return _Wandb(require("wandb", "wandb"), folder, name)
+    require("tensorboard", "tensorboard")
+    return TensorBoardLogger(folder, name="tensorboard", version="")
 
 
 class _MLflow(Logger):

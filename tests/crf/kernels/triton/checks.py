@@ -400,6 +400,7 @@ BATTERY: list[Callable[[], object]] = [
     lambda: loss((3, 3, 3), "unknown"),
     lambda: loss((2, 3, 3), "unknown", by_position=True),
     lambda: loss((1, 2, 3), by_position=True, mask=False),
+    lambda: reductions((2, 2, 3)),
     lambda: chunked_loss((2, 5, 3), 2),
     lambda: [check((1, 2, 65), mask=mask) for mask in (False, True) for check in (loss, tiled_loss)],
     lambda: [
