@@ -1,5 +1,8 @@
 """What every test shares."""
 
+import os
+from importlib.util import find_spec
+
 import jaxtyping
 import pytest
 import torch
@@ -7,6 +10,16 @@ from hypothesis import settings
 
 settings.register_profile("chaincrf", deadline=None)  # a busy machine is no defect
 settings.load_profile("chaincrf")
+
+
+def pytest_sessionstart():
+    """Two workers that begin together compile the kernels once: each those of one type."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker in ("gw0", "gw1") and find_spec("numba"):
+        from chaincrf.crf.kernels import numba_cpu as cpu
+
+        for kernel in (cpu.weigh, cpu.forward_backward, cpu.log_space, cpu.viterbi_):
+            kernel.run.of(torch.float32 if worker == "gw0" else torch.float64)
 
 
 @pytest.fixture(autouse=True)

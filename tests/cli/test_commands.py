@@ -103,7 +103,7 @@ def test_tag_stops_when_its_reader_does(folder, tmp_path):
     with start("tag", folder / "model", tmp_path / "long.txt") as process:
         assert process.stdout.readline() == "[Bob Ray]PER left [Oslo]LOC .\n"
         process.stdout.close()
-        assert process.wait(60) == 1
+        assert process.wait(200) == 1
         assert process.stderr.read() == ""
 
 
@@ -287,7 +287,7 @@ def test_interrupting_training_keeps_the_best_model(folder, tmp_path):
     with start("train", "--train", toy, "--dev", toy, "--out", tmp_path / "m", *endless) as process:
         assert any("epoch   2" in line for line in process.stderr)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=200)
         assert process.returncode == 0, err
     assert "interrupted; kept epoch" in err
     assert "next: chaincrf tag" in out
@@ -305,7 +305,7 @@ def test_interrupting_a_comparison_reports_the_seeds_that_are_done(folder, tmp_p
     with start("compare", *data, *SMALL, "--epochs", 1) as process:
         assert any("run 4 of 3000" in line for line in process.stderr)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=200)
         assert process.returncode == 0, err
     assert "interrupted: the report covers" in err
     assert "the report:" in out

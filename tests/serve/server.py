@@ -45,7 +45,7 @@ class Running:
     def of(self, event: str) -> list[dict[str, Any]]:
         return [one for one in self.events if one["event"] == event]
 
-    def wait_for(self, event: str, count: int = 1, seconds: float = 90) -> None:
+    def wait_for(self, event: str, count: int = 1, seconds: float = 240) -> None:
         end = time.monotonic() + seconds
         while len(self.of(event)) < count:
             assert self.process.poll() is None, "".join(self.lines)
@@ -55,7 +55,7 @@ class Running:
     def stop(self) -> int:
         if self.process.poll() is None:
             self.process.terminate()
-        status = self.process.wait(60)
+        status = self.process.wait(200)
         self._reader.join(10)
         assert self.process.stderr is not None
         self.process.stderr.close()
