@@ -13,7 +13,12 @@ __all__ = ["TABLES", "fill", "main"]
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = [ROOT / "README.md", ROOT / "docs" / "api" / "crf.md", ROOT / "docs" / "accuracy.md"]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "docs" / "api" / "crf.md",
+    ROOT / "docs" / "accuracy.md",
+    ROOT / "docs" / "howto" / "serve.md",
+]
 KEYS = ("dev F1", "last dev F1")
 
 
@@ -158,6 +163,22 @@ def steps() -> str:
     return markdown(["microseconds", *(re.findall(r"\(.*\)", shape)[0] for shape in found)], body)
 
 
+def serve() -> str:
+    """The server under load, beside one forward a request."""
+    found = {row["measured"]: row for row in rows("serve")}
+    keys = ("requests a second", "tokens a second", "p50, ms", "p99, ms")
+    names = {
+        "50 clients: chaincrf serve": "`chaincrf serve`, 50 clients",
+        "50 clients: one forward a request": "one forward pass a request, 50 clients",
+        "at half of that load": "`chaincrf serve`, at half of its load",
+    }
+    body = [
+        [said, *(f"{found[name][key]:.0f}" if key in found[name] else "" for key in keys)]
+        for name, said in names.items()
+    ]
+    return markdown(["", *keys], body)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "ncbi": ncbi,
     "pos": pos,
@@ -166,6 +187,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "steps": steps,
     "accuracy": accuracy,
     "tuning": tuning,
+    "serve": serve,
 }
 
 
