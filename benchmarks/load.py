@@ -7,8 +7,8 @@ request's time counts from when it was due; LIMIT ends it after so many requests
 
 Why not a public tool: the clients share two cores with the server, so they must cost next to nothing; half of
 the load is offered at a fixed rate, and what a late server makes wait is counted; and after SIGTERM an answer
-that was cut off is told from a connection that was refused. Locust and molotov, which pip installs, ask with an
-HTTP client in Python that has its answer before it asks again; wrk2, vegeta, oha and k6 are no packages for pip.
+that was cut off is told from a connection that was refused. Locust and molotov, which pip installs, ask with
+an HTTP client in Python that has its answer before it asks again; wrk2, vegeta, oha and k6 are not on PyPI.
 """
 
 from __future__ import annotations
