@@ -4,6 +4,11 @@
 
 TEXTS is a JSON file; RATE 0 asks as fast as answers come, else so many requests a second are due, and a
 request's time counts from when it was due; LIMIT ends it after so many requests. Prints one line of JSON.
+
+Why not a public tool: the clients share two cores with the server, so they must cost next to nothing; half of
+the load is offered at a fixed rate, and what a late server makes wait is counted; and after SIGTERM an answer
+that was cut off is told from a connection that was refused. Locust and molotov, which pip installs, ask with
+an HTTP client in Python that has its answer before it asks again; wrk2, vegeta, oha and k6 are not on PyPI.
 """
 
 from __future__ import annotations

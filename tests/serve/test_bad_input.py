@@ -147,6 +147,13 @@ def test_huge_bodies(client, server):
     million = json.dumps({"text": "a" * 10**6})
     answer = client.post("/v1/tag", content=million, headers={"content-type": "application/json"})
     assert (answer.status_code, fields(answer)) == (413, ["body"])
+    begun = time.monotonic()
+    for items in (b'{"texts": [1%s]}', b'{"text": [1%s]}', b'{"text": "a", "constraints": [1%s]}'):
+        answer = client.post("/v1/tag", content=items % (b",1" * 140_000))
+        assert (answer.status_code, len(fields(answer)) <= 2) == (422, True)
+    many = json.dumps(dict.fromkeys(map(str, range(25_000)), 1))
+    assert fields(client.post("/v1/tag", content=many)) == ["body"]
+    assert time.monotonic() - begun < 20, "an error for each of them would take long, for everybody"
     pieces = (b"x" * 10_000 for _ in range(10**6))  # chunked, without a length, and without an end
     with suppress(httpx.WriteError, httpx.ReadError):  # the connection was cut while we still wrote
         assert httpx.post(f"{server.url}/v1/tag", content=pieces).status_code == 413

@@ -223,3 +223,27 @@ def test_everybody_can_use_it(page):
     ]
     assert found == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize(
+    "page", [{}, {"viewport": {"width": 390, "height": 844}}], indirect=True, ids=["desk", "phone"]
+)
+def test_sixty_tokens_and_sixty_tags(page):
+    with drawn(page):
+        page.select_option("#model", "many")
+    fill(page, "a l03 x " * 20)
+    assert page.locator(".head").count() == 60
+    assert page.locator(".name").count() < 61, "only tags in play, at first"
+    page.uncheck("#rows")
+    assert page.locator(".name").count() == 61
+    assert page.locator(".cells rect").count() == 60 * 61
+    best = path(page)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.localName") == "svg"
+    for key in ("ArrowRight", *["ArrowDown"] * 60):
+        page.keyboard.press(key)
+    assert page.evaluate("document.querySelector('#trellis').scrollTop") > 0, "it follows the cursor"
+    with drawn(page):
+        page.keyboard.press("f")
+    assert (path(page)[1], path(page)[30:]) == (page.locator(".name").last.inner_text(), best[30:])
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -103,11 +103,33 @@ def test_tokens_and_workers(folders, tmp_path):
         assert "second-token" not in "".join(server.lines)
 
 
+def test_workers_outlive_a_damaged_folder_but_not_their_supervisor(folders, tmp_path):
+    folder = tmp_path / "names"
+    shutil.copytree(folders["names"], folder)
+    config = (folder / "config.json").read_text()
+    with Running(folder, "--watch-seconds", 0, "--drain-seconds", 0, workers=2) as server:
+        (folder / "config.json").write_text("{")
+        os.kill(server.of("listening")[0]["process"], signal.SIGKILL)
+        server.wait_for("worker could not start")
+        assert httpx.post(f"{server.url}/v1/tag", json=TEXT, timeout=30).status_code == 200  # by the other
+        (folder / "config.json").write_text(config)
+        server.wait_for("listening", count=3)
+        server.process.kill()
+        for _ in range(200):
+            try:
+                socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))).close()
+            except ConnectionRefusedError:
+                break
+            time.sleep(0.1)
+        else:
+            pytest.fail("the workers still listen")
+
+
 class Load:
     """Threads that ask without end, and keep what they got."""
 
     def __init__(self, url, threads=4, body=None):
-        self.answers, self.errors = [], []
+        self.answers, self.retry_after, self.errors = [], [], []
         self.stopped = threading.Event()
         self.body = body or TEXT
         self.threads = [threading.Thread(target=self._ask, args=(url,)) for _ in range(threads)]
@@ -125,6 +147,7 @@ class Load:
                     self.errors.append(error)
                     return
                 self.answers.append((answer.status_code, answer.json()))
+                self.retry_after.append((answer.status_code, answer.headers.get("retry-after")))
 
     def stop(self):
         self.stopped.set()
@@ -173,6 +196,7 @@ def test_a_full_queue_says_when_to_come_back(folders):
         assert set(statuses) == {200, 503}
         refused = next(answer for status, answer in load.answers if status == 503)
         assert refused["detail"][0]["type"] == "overloaded"
+        assert {when for status, when in load.retry_after if status == 503} <= {str(n) for n in range(1, 100)}
         metrics = httpx.get(f"{server.url}/metrics").text
         assert f'status="503"}} {statuses.count(503)}.0' in metrics
     assert server.process.returncode == 0

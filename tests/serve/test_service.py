@@ -128,7 +128,7 @@ def test_explain_with_tags_forced(client):
 
 def test_models_health_and_metrics(client, names):
     models = client.get("/v1/models").json()
-    assert [model["name"] for model in models] == ["names", "pos"]
+    assert [model["name"] for model in models] == ["names", "pos", "many"]
     assert client.get("/v1/model").json() == models[0]
     assert client.get("/v1/model", params={"name": "pos"}).json() == models[1]
     assert models[0]["tags"] == list(names.bundle.vocabulary.tags)

@@ -27,9 +27,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 _OPEN = ("/", "/healthz", "/readyz", "/openapi.json")  # and the files of the page
 _PATHS = (*_OPEN, "/metrics", "/v1/tag", "/v1/explain", "/v1/model", "/v1/models")
-_POLITE = (
-    2**24
-)  # bytes that are read of too large a body, so that its sender hears why, not that it was cut off
+_POLITE = 2**24  # bytes read of too large a body, so that its sender hears why and is not just cut off
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "

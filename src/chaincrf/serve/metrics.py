@@ -42,7 +42,7 @@ class Metrics:
         self.tokens = Counter("chaincrf_tokens", "Tokens tagged.", ["model"], registry=registry)
         self.queue = Gauge(
             "chaincrf_queue_texts",
-            "Texts that wait.",
+            "Texts that wait or are computed.",
             ["model"],
             registry=registry,
             multiprocess_mode="livesum",

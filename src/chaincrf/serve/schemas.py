@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -18,8 +18,9 @@ __all__ = [
     "Text",
 ]
 
+# Lists are given up at the first item that does not fit: an error for each of a million would take minutes.
 Text = Annotated[
-    str | list[str],
+    str | Annotated[list[str], Field(fail_fast=True)],
     Field(description="a raw text of any length, or the tokens of one sentence", union_mode="left_to_right"),
 ]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -32,11 +33,19 @@ Precision = Annotated[
     ),
 ]
 Index = Annotated[int, Field(ge=0, le=2**31 - 1)]
+_FIELDS = 32  # of an object, before they are looked at
 Name = Annotated[str, Field(max_length=64, description="a model's name; without it, the first model")]
 
 
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_fields(cls, data: Any) -> Any:
+        if isinstance(data, dict) and len(data) > _FIELDS:
+            raise ValueError(f"expected at most {_FIELDS} fields, got {len(data)}")
+        return data
 
 
 class KnownConstraint(_Request):
@@ -68,14 +77,14 @@ class TagRequest(_Request):
     )
 
     text: Text | None = None
-    texts: list[Text] | None = Field(default=None, min_length=1)
+    texts: list[Text] | None = Field(default=None, min_length=1, fail_fast=True)
     model: Name | None = None
     probabilities: bool = Field(default=True, description="of spans, tokens and sentences")
     threshold: Probability | Precision | None = Field(
         default=None, description="leave out spans of a lower probability; their tokens become O"
     )
     k_best: Index = Field(default=0, description="so many best paths of each text")
-    constraints: list[KnownConstraint] = Field(default_factory=list, max_length=1000)
+    constraints: list[KnownConstraint] = Field(default_factory=list, max_length=1000, fail_fast=True)
 
     @model_validator(mode="after")
     def _one_of_both(self) -> TagRequest:
@@ -140,7 +149,7 @@ class AllowedTags(_Request):
     """The tags that are left to a token."""
 
     token: Index = Field(description="its place in the sentence")
-    tags: list[str] = Field(min_length=1)
+    tags: list[str] = Field(min_length=1, fail_fast=True)
 
 
 class ExplainRequest(_Request):
@@ -162,7 +171,7 @@ class ExplainRequest(_Request):
     sentence: Index = Field(default=0, description="which sentence of the text")
     model: Name | None = None
     allowed: list[AllowedTags] = Field(
-        default_factory=list, max_length=1000, description="tags that are left to some tokens"
+        default_factory=list, max_length=1000, fail_fast=True, description="tags that are left to some tokens"
     )
     k_best: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
 

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 import time
 from asyncio import AbstractEventLoop, TimerHandle, get_running_loop
 from collections.abc import Mapping
@@ -173,11 +174,20 @@ def _worker(config: ServeConfig, folders: Mapping[str, Path], listening: socket.
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches the whole group; the supervisor passes it on
     start_logging()
+    threading.Thread(target=_end_with_supervisor, daemon=True).start()
     try:
         _work(config, folders, listening)
     except ChainCRFError as error:
         log("worker could not start", level=logging.ERROR, reason=str(error))
         sys.exit(_GAVE_UP)
+
+
+def _end_with_supervisor() -> None:
+    """A worker without one would hold the port for ever."""
+    supervisor = multiprocessing.parent_process()
+    if supervisor is not None:
+        supervisor.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 class _Supervisor:
@@ -192,23 +202,29 @@ class _Supervisor:
         """Serve; raises SystemExit if workers cannot start."""
         for sig in (signal.SIGTERM, signal.SIGINT):
             signal.signal(sig, self._end)
-        workers = [self._start() for _ in range(self._arguments[0].workers)]
+        first = workers = [self._start() for _ in range(self._arguments[0].workers)]
         while not self._ending:
             time.sleep(0.1)
-            for place, worker in enumerate(workers):
-                if worker.exitcode == _GAVE_UP:
-                    self._ending = True
-                    break
-                if worker.exitcode is not None and not self._ending:
-                    log("worker died", level=logging.ERROR, process=worker.pid, exit=worker.exitcode)
-                    workers[place] = self._start()
+            if any(worker.exitcode == _GAVE_UP for worker in first):
+                break
+            workers = [worker if worker.exitcode is None else self._replace(worker) for worker in workers]
         self._arguments[2].close()  # the workers have it too, and stop to listen when they have drained
         for worker in workers:
             worker.terminate()
         for worker in workers:
             worker.join()
-        if any(worker.exitcode == _GAVE_UP for worker in workers):
+        if any(worker.exitcode == _GAVE_UP for worker in first):
             sys.exit(1)
+
+    def _replace(self, worker: SpawnProcess) -> SpawnProcess:
+        """Another worker for one that died; the others serve on, even if it cannot start."""
+        from prometheus_client.multiprocess import mark_process_dead
+
+        log("worker died", level=logging.ERROR, process=worker.pid, exit=worker.exitcode)
+        mark_process_dead(worker.pid)  # what waited in its queue waits no more
+        if worker.exitcode == _GAVE_UP:
+            time.sleep(1)  # a folder is damaged, or being written
+        return self._start()
 
     def _start(self) -> SpawnProcess:
         worker = self._context.Process(target=_worker, args=self._arguments)

@@ -41,7 +41,7 @@ class ServeConfig(BaseModel):
     max_chars: int = Field(default=100_000, ge=1, le=100_000_000, description="characters of a text, at most")
     max_k_best: int = Field(default=20, ge=1, le=1000, description="best paths that may be asked for")
     max_cells: int = Field(
-        default=200_000,
+        default=50_000,
         ge=1,
         le=10**8,
         description="tokens times tags of a sentence that is explained, at most",

@@ -10,6 +10,7 @@ import { describeTransition, showTransitions } from "./transitions.js";
 import { inPlay, legend, Trellis } from "./trellis.js";
 
 const K_BEST = 5;
+const TRANSITIONS = "From the tag of a row to that of a column: blue is favoured, red is not, a stroke is forbidden. Point at a cell for its score.";
 const WAIT = 250; // milliseconds after the last key
 
 const at = (id) => document.getElementById(id);
@@ -53,7 +54,8 @@ const start = () =>
 const tag = () =>
   attempt(async () => {
     const text = at("text").value;
-    const { results } = await post("/v1/tag", { text, model: state.model.name });
+    const { version, results } = await post("/v1/tag", { text, model: state.model.name });
+    if (version !== state.model.version) describe(await get(`/v1/model?name=${state.model.name}`)); // it was swapped
     state.tagged = results[0];
     state.sentence = Math.min(state.sentence, Math.max(0, state.tagged.sentences.length - 1));
     state.known.clear();
@@ -69,7 +71,7 @@ const explain = (anew) =>
     for (const id of ["trellis-section", "more"]) at(id).hidden = empty;
     if (empty) return;
     state.data = await post("/v1/explain", {
-      text: at("text").value, model: state.model.name, sentence: state.sentence, k_best: K_BEST, allowed: allowed(),
+      text: state.tagged.text, model: state.model.name, sentence: state.sentence, k_best: K_BEST, allowed: allowed(),
     });
     draw();
     if (anew) trellis.reveal();
@@ -87,14 +89,18 @@ function allowed() {
 // What the reader does.
 
 function choose(model) {
-  state.model = model;
   state.zoom = null;
   state.sentence = 0;
+  at("rows").checked = model.tags.length > 20;
+  describe(model);
+}
+
+function describe(model) {
+  state.model = model;
   const scheme = model.scheme === null ? "parts of speech" : `spans in ${model.scheme}`;
   const head = model.head === "crf" ? "CRF" : "softmax";
   at("about").textContent = `${head}${model.constrained ? ", constrained" : ""}; ${scheme}; ${model.tags.length} tags; version ${model.version}`;
   at("threshold-row").hidden = model.scheme === null;
-  at("rows").checked = model.tags.length > 20;
   at("legend").replaceChildren(
     ...legend(model).map(([sign, words]) => element("li", {}, element("i", { class: `sign ${sign}` }), words)),
   );
@@ -189,9 +195,9 @@ function draw() {
   drawKnown();
   showPaths(at("paths"), data, model, (tags) => trellis.highlight(tags));
   showTransitions(at("transitions"), data, (from, to, value) => {
-    at("transition-cell").textContent = from === null ? "Point at a cell for its score." : describeTransition(from, to, value);
+    at("transition-cell").textContent = from === null ? TRANSITIONS : describeTransition(from, to, value);
   });
-  at("transition-cell").textContent = "Point at a cell for its score.";
+  at("transition-cell").textContent = TRANSITIONS;
   drawTables();
   inspect(null);
 }
