@@ -5,6 +5,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from chaincrf.data.corpora import get_corpus
 from chaincrf.data.readers import read_corpus
@@ -32,6 +33,19 @@ def test_a_sentence_keeps_text_and_places(text):
     assert sentence.text == text
     assert sentence.offsets == tuple(tokenize(text))
     assert sentence.tokens == tuple(text[start:end] for start, end in tokenize(text))
+
+
+@given(texts)
+def test_cuts_as_the_pre_tokenizer_does(text):
+    pieces = BertPreTokenizer().pre_tokenize_str(text)
+    assert tokenize(text) == [place for piece, place in pieces if piece.strip()]
+
+
+def test_every_character_is_cut_as_by_the_pre_tokenizer():
+    for code in (*range(0x3100), *range(0xFE00, 0xFFFF), 0x1F600):
+        text = f"a{chr(code)}b {chr(code)}"
+        pieces = BertPreTokenizer().pre_tokenize_str(text)
+        assert tokenize(text) == [place for piece, place in pieces if piece.strip()]
 
 
 @given(st.lists(st.text("abcXYZ019é中", min_size=1), min_size=1))

@@ -205,8 +205,7 @@ def encode_tokens(sentences: Sequence[Sequence[str]], vocabulary: Vocabulary) ->
     spellings = [_shorten(token) for token in types]
     lengths = np.array([len(spelling) for spelling in spellings], dtype=np.int64)
     chars = np.full((len(types), lengths.max(initial=1)), PADDING, dtype=np.int32)
-    for row, spelling in zip(chars, spellings, strict=True):
-        row[: len(spelling)] = [vocabulary.char(char) for char in spelling]
+    chars[np.arange(chars.shape[1]) < lengths[:, None]] = vocabulary.spell("".join(spellings))
     return EncodedSentences(
         type_words=np.array([vocabulary.word(token) for token in types], dtype=np.int64),
         type_chars=chars,

@@ -17,6 +17,12 @@ def word_shape(word: str) -> int:
 
     Source: the casing features of Collobert et al. (2011) and Huang, Xu & Yu (2015).
     """
+    if word.isascii() and word.isalpha():  # most words: the same, by fewer steps
+        if word.islower():
+            return SHAPES.index("lower")
+        if word[:1].isupper() and (len(word) == 1 or word[1:].islower()):
+            return SHAPES.index("title")
+        return SHAPES.index("upper" if word.isupper() else "mixed")
     letters = [char for char in word if char.isalpha()]
     if any(char.isdigit() for char in word):
         return SHAPES.index("alphanumeric" if letters else "digits")

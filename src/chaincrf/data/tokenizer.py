@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,28 @@ if TYPE_CHECKING:
 __all__ = ["sentence_from_text", "tokenize"]
 
 
+_MARKS = r"!-/:-@\[-`{-~"
+_TOKEN = re.compile(rf"[^\t-\r {_MARKS}]+|[{_MARKS}]")
+_SEPARATORS = re.compile("[\x1c-\x1f]")
+
+
 @cache
 def _pre_tokenizer() -> BertPreTokenizer:
     from tokenizers.pre_tokenizers import BertPreTokenizer
 
     return BertPreTokenizer()
+
+
+class _Kinds(dict[int, str]):
+    """For each character an ASCII one that is cut alike: the rule looks at one character at a time."""
+
+    def __missing__(self, code: int) -> str:
+        pieces = _pre_tokenizer().pre_tokenize_str(f"a{chr(code)}a")
+        self[code] = kind = "a !"[len(pieces) - 1]
+        return kind
+
+
+_KINDS = _Kinds((code, chr(code)) for code in range(128))
 
 
 def tokenize(text: str) -> list[tuple[int, int]]:
@@ -44,13 +62,16 @@ def tokenize(text: str) -> list[tuple[int, int]]:
     Cost: O(len(text)).
     """
     try:
-        pieces = _pre_tokenizer().pre_tokenize_str(text)
-    except UnicodeEncodeError as error:
+        plain = text if text.isascii() else text.translate(_KINDS)
+    except UnicodeEncodeError:
+        place = next(i for i, char in enumerate(text) if "\ud800" <= char <= "\udfff")
         raise ArgumentError(
-            f"text: expected Unicode characters, found half a surrogate pair at character {error.start}"
+            f"text: expected Unicode characters, found half a surrogate pair at character {place}"
         ) from None
-    # The ASCII separators 0x1c to 0x1f are white space to Python but not to the pre-tokenizer.
-    return [place for _, place in pieces if text[slice(*place)].strip()]
+    places = [match.span() for match in _TOKEN.finditer(plain)]
+    if _SEPARATORS.search(text):  # white space to Python but not to the pre-tokenizer
+        places = [(start, end) for start, end in places if text[start:end].strip()]
+    return places
 
 
 def sentence_from_text(text: str) -> Sentence:

@@ -139,15 +139,19 @@ class Vocabulary:
 
     def word(self, token: str) -> int:
         """Index of a word: its exact form, else lower case, else digits normalised, else unknown."""
-        index = self._word_index
-        for form in word_forms(token):
-            if form in index:
-                return index[form]
-        return UNKNOWN
+        find = self._word_index.get
+        if (found := find(token)) is not None or (found := find(lower := token.lower())) is not None:
+            return found
+        return find(lower.translate(_DIGITS), UNKNOWN)
 
     def char(self, char: str) -> int:
         """Index of a character, or unknown."""
         return self._char_index.get(char, UNKNOWN)
+
+    def spell(self, text: str) -> list[int]:
+        """Indices of the characters of a text."""
+        find = self._char_index.get
+        return [find(char, UNKNOWN) for char in text]
 
     def tag(self, tag: str) -> int:
         """Index of a tag.

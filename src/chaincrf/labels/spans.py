@@ -84,6 +84,8 @@ def tags_to_spans(tags: Sequence[str], scheme: str | Scheme, repair: str = "conl
     scheme = get_scheme(scheme)
     if repair not in REPAIRS:
         raise ArgumentError(f"repair: expected one of {', '.join(REPAIRS)}, got {repair!r}")
+    if not any(map("O".__ne__, tags)):
+        return []
     bordered = (None, *tags, None)
     joined = map(_joined, repeat(scheme), bordered, bordered[1:])  # map: the hot loop of every evaluation
     cuts = [i for i, is_joined in enumerate(joined) if not is_joined]

@@ -146,10 +146,11 @@ def _read_raw(
     text: str, tokenizer: Callable[[str], Places], splitter: Callable[[str], Places] | None
 ) -> Document:
     offsets = tuple(tokenizer(text))
-    tokens = tuple(text[start:end] for start, end in offsets)
+    tokens = tuple([text[start:end] for start, end in offsets])
     if tokenizer is not tokenize:
         Sentence(tokens, text=text, offsets=offsets)  # checks what others have cut
-    places = splitter(text) if splitter is not None else ()
-    starts = [start for start, _ in offsets]
-    cuts = sorted({0, len(tokens), *(bisect_left(starts, start) for start, _ in places[1:])})
-    return Document(text, tokens, offsets, tuple(pairwise(cuts)))
+    cuts = {0, len(tokens)}
+    if splitter is not None and len(places := splitter(text)) > 1:
+        starts = [start for start, _ in offsets]
+        cuts.update(bisect_left(starts, start) for start, _ in places[1:])
+    return Document(text, tokens, offsets, tuple(pairwise(sorted(cuts))))

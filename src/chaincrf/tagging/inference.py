@@ -46,7 +46,7 @@ def predict(
     sentences: Sequence[Sequence[str]],
     *,
     allowed: Allowed | None = None,
-    batch_tokens: int = 4096,
+    batch_tokens: int = 1024,
     probabilities: bool = True,
     temperature: float = 1.0,
     vectors: TypeVectors | None = None,
@@ -83,7 +83,7 @@ def predict(
         for row, path in zip(index, rows, strict=True):
             path = path[: len(sentences[row])]  # noqa: PLW2901
             _check_path(path[0])
-            named = tuple(tags[tag] for tag in path)
+            named = tuple([tags[tag] for tag in path])
             read.append((named, tuple(tags_to_spans(named, scheme)) if scheme is not None else ()))
         if not probabilities:
             for row, (named, spans) in zip(index, read, strict=True):
@@ -103,7 +103,7 @@ def predict_k_best(
     k: int,
     *,
     allowed: Allowed | None = None,
-    batch_tokens: int = 4096,
+    batch_tokens: int = 1024,
     temperature: float = 1.0,
     vectors: TypeVectors | None = None,
 ) -> list[list[tuple[tuple[str, ...], float]]]:

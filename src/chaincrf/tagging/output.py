@@ -21,6 +21,8 @@ SUFFIXES = {"text": ".txt", "jsonl": ".jsonl", "conll": ".conll", "conllu": ".co
 OUTPUT_FORMATS = tuple(SUFFIXES)
 _ROWS = 1024
 
+_JSON = json.JSONEncoder(ensure_ascii=False).encode
+
 Write = Callable[[Tagged], None]
 
 
@@ -39,7 +41,7 @@ def render(tagged: Tagged, form: str, spans: bool) -> str:
         ArgumentError: no such format.
     """
     if form == "jsonl":
-        return json.dumps(tagged.to_json(), ensure_ascii=False) + "\n"
+        return _JSON(tagged.to_json()) + "\n"
     if form == "text":
         return (
             _marked(tagged)

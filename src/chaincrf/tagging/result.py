@@ -113,7 +113,7 @@ class Tagged:
         """
         content: dict[str, Any] = {} if self.id is None else {"id": self.id}
         content |= {"text": self.text, "tokens": list(self.tokens), "tags": list(self.tags)}
-        content["offsets"] = [list(offset) for offset in self.offsets]
+        content["offsets"] = list(map(list, self.offsets))
         content["spans"] = [
             {key: value for key, value in span._asdict().items() if value is not None} for span in self.spans
         ]

@@ -26,10 +26,10 @@ from .types import TypeVectors
 
 __all__ = ["AHEAD", "BATCH_TOKENS", "Constraints", "Tagger"]
 
-BATCH_TOKENS = 4096
-"""Tokens in a batch: enough for matrix products at full speed, and they stay in the cache."""
+BATCH_TOKENS = 1024
+"""Tokens in a batch: enough for matrix products at full speed, few enough that little of it is padding."""
 
-AHEAD = 16 * BATCH_TOKENS
+AHEAD = 64 * BATCH_TOKENS
 """Tokens read ahead: enough to fill batches with sentences of like length, little memory."""
 
 Constraints = Callable[[str], Iterable[Constraint]] | Iterable[Iterable[Constraint]]
