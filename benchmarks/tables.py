@@ -13,7 +13,8 @@ __all__ = ["TABLES", "fill", "main"]
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = [ROOT / "README.md", ROOT / "docs" / "api" / "crf.md", ROOT / "docs" / "accuracy.md"]
+PAGES = ["api/crf.md", "accuracy.md", "howto/training.md", "performance.md"]
+PAGES = [ROOT / "README.md", *(ROOT / "docs" / page for page in PAGES)]
 KEYS = ("dev F1", "last dev F1")
 
 
@@ -158,12 +159,78 @@ def steps() -> str:
     return markdown(["microseconds", *(re.findall(r"\(.*\)", shape)[0] for shape in found)], body)
 
 
+def encoder() -> str:
+    """The BiLSTM on padded batches against a packed one."""
+    body = [
+        [f"{row['B']}, {row['T']}, {row['D']}, {row['H']}"]
+        + [f"{row[name]:.1f}" for name in ("padded", "padded, recurrent dropout", "packed")]
+        + [f"{row['packed / padded']:.1f}"]
+        for row in rows("encoder")
+    ]
+    return markdown(
+        ["sentences, tokens, input, state", "padded", "with recurrent dropout", "packed", "ratio"], body
+    )
+
+
+def features() -> str:
+    """The CRF over features beside CRFsuite."""
+    body = []
+    for row in rows("features"):
+        penalty = f"c1 {row['c1']}, c2 {row['c2']}" if row["c1"] else f"c2 {row['c2']}"
+        score = 100 * row.get("test F1", row.get("test accuracy"))
+        seconds = (f"{row[name]:.1f}" for name in ("train, processor s", "tag, processor s"))
+        body.append([f"{row['corpus']}, {penalty}, {row['package']}", f"{score:.1f}", *seconds])
+    return markdown(["", "test F1 or accuracy", "training, processor s", "tagging, processor s"], body)
+
+
+def serve() -> str:
+    """The service under load, beside a naive one."""
+    measures = ("requests a second", "tokens a second", "p50, ms", "p99, ms")
+    names = {
+        "50 clients: chaincrf serve": "`chaincrf serve`",
+        "50 clients: one forward a request": "one forward pass a request",
+    }
+    body = [
+        [names[row["measured"]], *(f"{row[measure]:,.0f}" for measure in measures)]
+        for row in rows("serve")
+        if row["measured"] in names
+    ]
+    return markdown(["", *measures], body)
+
+
+def training() -> str:
+    """Training speed and memory, and the bars."""
+    speed, memory, processes = rows("train")
+    names = {
+        "tokens a second, against the same model written the usual way": (
+            "chaincrf / the usual way",
+            "at least 3",
+        ),
+        "tokens a second, against Flair's tagger, frozen words alone": ("chaincrf / Flair", "at least 5"),
+        "a step with a CRF, against one with a softmax": ("CRF step / softmax step, time", "at most 1.1"),
+        "two processes, against one, the same batch": ("one process / two processes", "at least 1.8"),
+        "two processes, against one, a batch each": (
+            "one process / two, each with a batch as large as the one's",
+            "at least 1.8",
+        ),
+        "most memory, 200,000 tokens and 400,000 vectors, GB": ("peak memory, GB", "at most 1.5"),
+    }
+    found = speed | memory | processes
+    return markdown(
+        ["", "measured", "bar"], [[what, str(found[key]), bar] for what, (key, bar) in names.items()]
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "ncbi": ncbi,
+    "training": training,
     "pos": pos,
     "crf": crf,
     "reach": reach,
     "steps": steps,
+    "encoder": encoder,
+    "features": features,
+    "serve": serve,
     "accuracy": accuracy,
     "tuning": tuning,
 }

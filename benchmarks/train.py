@@ -187,20 +187,26 @@ def speeds(train: Corpus, dev: Corpus, flair: Path | None, rounds: int) -> Itera
     } | ratios
 
 
+LAUNCH = """
+import resource, subprocess, sys
+status = subprocess.run(sys.argv[1:]).returncode
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, flush=True)
+sys.exit(status)
+"""
+
+
 def command_seconds(command: Sequence[str | Path]) -> tuple[dict[str, Any], float]:
-    """What a ``chaincrf train --json`` says, and the most memory that it held, GB."""
+    """What a ``chaincrf train --json`` says, and the most memory that it held, GB.
+
+    Started by a small process: at first the peak of a new one is that of the one that started it.
+    """
     source = str(Path(__file__).parent.parent / "src")
     paths = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
-    with tempfile.TemporaryFile("w+") as output:
-        process = subprocess.Popen(
-            [sys.executable, *map(str, command)], stdout=output, env=os.environ | {"PYTHONPATH": paths}
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        if status:
-            raise subprocess.CalledProcessError(status, process.args)
-        output.seek(0)
-        text = output.read()
-    return json.loads(text[text.index("{") :]), usage.ru_maxrss / 1e6  # Linux counts kilobytes
+    whole = [sys.executable, "-c", LAUNCH, sys.executable, *map(str, command)]
+    environment = os.environ | {"PYTHONPATH": paths}
+    text = subprocess.run(whole, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+    output, _, peak = text.rstrip().rpartition("\n")
+    return json.loads(output[output.index("{") :]), int(peak) / 1e6  # Linux counts kilobytes
 
 
 def memory(train: Corpus, tokens: int = 200_000, words: int = 400_000) -> Iterator[dict[str, Any]]:
@@ -233,22 +239,29 @@ def memory(train: Corpus, tokens: int = 200_000, words: int = 400_000) -> Iterat
 
 
 def processes(train: Path, dev: Path, rounds: int) -> Iterator[dict[str, Any]]:
-    """Seconds of an epoch of ``chaincrf train``: one process of one thread, two of one thread each."""
+    """Seconds of an epoch of ``chaincrf train``: one process of one thread, two of one thread each.
+
+    A batch is shared out among the processes, so each step is half the work for each, and not half the time;
+    where each has a batch of its own, it is as long, and there are half as many.
+    """
     torchrun = ["torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d"]
     torchrun += ["--rdzv-endpoint=localhost:0", "-m"]
-    seconds: dict[str, list[float]] = {"one process": [], "two processes": []}
+    seconds: dict[str, list[float]] = {"one process": [], "two processes": [], "two, each its batch": []}
     with tempfile.TemporaryDirectory() as folder:
         options = ["--train", train, "--dev", dev, "--threads", "1", "--epochs", "3", "--json"]
         options += [f"--{name.replace('_', '-')}={value}" for name, value in SIZES.items()]
         for number in range(rounds):
-            for name, launcher in zip(seconds, ([], torchrun), strict=True):
+            for name, launcher in zip(seconds, ([], torchrun, torchrun), strict=True):
                 out = Path(folder) / f"{name} {number}"
-                command_seconds(["-m", *launcher, "chaincrf", "train", *options, "--out", out])
+                batch = SIZES["batch_size"] * (2 if name == "two, each its batch" else 1)
+                more = [f"--batch-size={batch}", "--out", out]
+                command_seconds(["-m", *launcher, "chaincrf", "train", *options, *more])
                 lines = (Path(folder) / f"{out.name}.run" / "metrics.jsonl").read_text().splitlines()
                 seconds[name] += [json.loads(line)["train_seconds"] for line in lines[1:]]  # warm
-    one, two = (statistics.median(found) for found in seconds.values())
+    one, two, wide = (statistics.median(found) for found in seconds.values())
     yield {"seconds of an epoch": {name: [round(s, 1) for s in found] for name, found in seconds.items()}} | {
-        "one process / two processes": round(one / two, 2)
+        "one process / two processes": round(one / two, 2),
+        "one process / two, each with a batch as large as the one's": round(one / wide, 2),
     }
 
 

@@ -54,6 +54,15 @@ def test_python_runs(page, tmp_path):
     assert result.returncode == 0, result.stderr
 
 
+def test_python_that_does_not_run_says_why():
+    """A block that the tests cannot run is marked ``py``, and the line before it gives the reason."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert text.count("```py\n") == len(
+            re.findall(r"^<!-- not run: \w.* -->\n```py\n", text, re.MULTILINE)
+        ), page
+
+
 def commands() -> list[tuple[str, list[str]]]:
     found = []
     for page in PAGES:

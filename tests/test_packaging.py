@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import tarfile
-import zipfile
 from email.parser import HeaderParser
 from pathlib import Path
 
@@ -37,7 +36,7 @@ print(min(times))
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """The folder with the sdist, and the wheel that is made of it."""
+    """The folder with the sdist, the wheel that is made of it, and the site where it is installed."""
     pytest.importorskip("hatchling")
     folder = tmp_path_factory.mktemp("dist")
     build = [sys.executable, "-m", "hatchling", "build", "-d", str(folder), "-t"]
@@ -48,8 +47,8 @@ def built(tmp_path_factory):
     (unpacked,) = (folder / "sdist").iterdir()
     subprocess.run([*build, "wheel"], cwd=unpacked, check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")
-    with zipfile.ZipFile(wheel) as content:
-        content.extractall(folder / "site")  # a wheel of pure Python is installed so
+    install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--no-compile"]
+    subprocess.run([*install, "--target", str(folder / "site"), str(wheel)], check=True, capture_output=True)
     return folder
 
 
@@ -70,7 +69,7 @@ def test_what_the_wheel_holds(built):
     assert metadata["Requires-Python"] == ">=3.11"
     assert "# chaincrf" in metadata.get_payload()
     assert (information / "licenses" / "LICENSE").exists()
-    assert {path.name for path in site.iterdir()} == {"chaincrf", information.name}
+    assert {path.name for path in site.iterdir()} == {"bin", "chaincrf", information.name}
     unpacked = next((built / "sdist").iterdir())
     assert {"tests", "docs", "benchmarks", "Makefile", "constraints.txt"} <= {
         p.name for p in unpacked.iterdir()
@@ -138,6 +137,9 @@ def test_works_with_the_core_requirements_alone(built, tmp_path):
     """Every library that a core requirement does not bring is hidden."""
     toy_file(tmp_path / "toy.tsv")
     environment = os.environ | {"PYTHONPATH": str(built / "site"), "OMP_NUM_THREADS": "1"}
+    script = [str(built / "site" / "bin" / "chaincrf"), "--version"]
+    version = subprocess.run(script, env=environment, capture_output=True, text=True, check=True).stdout
+    assert version == f"chaincrf {chaincrf.__version__}\n"
     result = subprocess.run(
         [sys.executable, "-c", CORE_ONLY, str(built / "site")],
         cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,

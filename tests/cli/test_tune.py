@@ -15,7 +15,7 @@ from chaincrf.tuning import search
 from corpora import toy_file
 from tuning.test_search import Stub
 
-from .test_commands import SMALL, run, start
+from .commands import SMALL, run, start
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 

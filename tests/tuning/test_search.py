@@ -102,8 +102,10 @@ def test_goes_on_where_it_was_stopped(stub, corpus, tmp_path):
     again = run(corpus, tmp_path / "s")
     assert told(again) == told(whole)
     asked = len(stub.recipes)
+    again.file.unlink()  # as if it had been killed before it wrote
     assert told(run(corpus, tmp_path / "s")) == told(whole)
     assert len(stub.recipes) == asked, "nothing is done again"
+    assert again.file.exists()
     more = run(corpus, tmp_path / "s", trials=11)
     assert told(more)[:10] == told(whole)
     assert len(more.trials) == 11

@@ -142,6 +142,7 @@ def tune(
     about = {"space": plain(space), "seeds": seeds, **run_record(recipe, train, dev)}
     with _opened(Path(folder), about) as study:
         done = _trials(study)
+        _write(Path(folder), done, recipe, about)  # a process that was killed may not have come to it
         while len(done) < trials and (end is None or time.monotonic() < end):
             drawn, values = _draw(study, space, recipe, len(done))
             on_trial(len(done) + 1, values)
@@ -153,9 +154,8 @@ def tune(
             on_result(done[-1], _best(done))
     best = _best(done)
     if best is None:
-        wanting = f"none of {len(done)} trials came to its end" + (
-            f": {done[-1].problem}" if done and done[-1].problem else ""
-        )
+        why = f": {done[-1].problem}" if done and done[-1].problem else ""
+        wanting = f"none of {len(done)} trials came to its end{why}"
         raise ArgumentError(f"{wanting}; the same search with more trials, or more time, goes on")
     return Search(tuple(done), best, _with(recipe, best.values), Path(folder) / BEST, len(done) >= trials)
 
@@ -299,15 +299,16 @@ def _check_same(folder: Path, study: Any, about: Mapping[str, Any]) -> None:
     if before is None:
         study.set_user_attr("search", dict(about))
         return
-    hashes = [{split: data["sha256"] for split, data in one["data"].items()} for one in (before, about)]
-    other = next((name for name in ("recipe", "space", "seeds") if before[name] != about[name]), None)
-    if other is None and hashes[0] == hashes[1]:
-        return
-    raise ModelError(
-        f"{folder}: holds a search with other {'seeds' if other == 'seeds' else 'data'}; take another folder"
-        if other in (None, "seeds")
-        else f"{folder}: holds a search with another {other}; take another folder"
-    )
+    found = {"another recipe": "recipe", "another space": "space", "other seeds": "seeds"}
+    other = next((what for what, name in found.items() if before[name] != about[name]), None)
+    if other is None and _hashes(before) != _hashes(about):
+        other = "other data"
+    if other is not None:
+        raise ModelError(f"{folder}: holds a search with {other}; take another folder")
+
+
+def _hashes(about: Mapping[str, Any]) -> dict[str, str]:
+    return {split: data["sha256"] for split, data in about["data"].items()}
 
 
 def _trials(study: Any) -> list[Trial]:
