@@ -234,7 +234,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "serve": serve,
     "accuracy": accuracy,
     "tuning": tuning,
-    "serve": serve,
 }
 
 
