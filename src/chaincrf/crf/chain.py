@@ -28,6 +28,7 @@ from .reference.score import agreeing, complete, path_score, token_log_likelihoo
 from .reference.smoothing import smooth
 from .reference.viterbi import k_best
 from .reference.window import window_log_probability
+from .windows import by_partition, pays
 
 __all__ = ["LinearChain"]
 
@@ -289,9 +290,10 @@ class LinearChain:
     ) -> Float[Tensor, " N"]:
         """The log-probability that tokens ``start`` to ``start + W - 1`` carry tags from the given sets.
 
-        Exact, over all paths; single tags, whole spans, with or without their neighbours. One
-        forward-backward serves all windows: O(B T K^2 + N W K^2), or, with ``widths``, K^2 for each token of
-        a window. Differentiable.
+        Exact, over all paths; single tags, whole spans, with or without their neighbours. Differentiable: one
+        forward-backward serves all windows, O(B T K^2 + N W K^2), or, with ``widths``, K^2 for each token of
+        a window. Without a gradient, where a kernel serves and the windows are few: O((B + N) T K^2), and
+        faster (:mod:`chaincrf.crf.windows`).
 
         Args:
             start: the first token, counted among those that count; one for all windows, or ``(N,)`` int64.
@@ -324,8 +326,9 @@ class LinearChain:
         widths = [W] * N if widths is None else checked_widths(widths, N, W)
         if self.validate:
             check_windows(start, rows, B)
-        sets = allowed.expand(N, W, K)
-        return self._rounded(window_log_probability(self._potentials(), rows, start, sets, widths))
+        chain, sets = self._potentials(), allowed.expand(N, W, K)
+        compute = by_partition if pays(chain, N) else window_log_probability
+        return self._rounded(compute(chain, rows, start, sets, widths))
 
     # Paths: tags are -1 where masked, and where there is no path.
 
