@@ -16,6 +16,7 @@ import features as sparse
 import gpu as devices
 import rows as tables_by_rows
 import serve as serving
+import steps as tagging_steps
 import train as training
 
 __all__ = ["BENCHMARKS", "benchmark"]
@@ -41,6 +42,7 @@ benchmark(sparse.features)
 benchmark(devices.gpu)
 benchmark(devices.gpu_chunks)
 benchmark(serving.serve)
+benchmark(tagging_steps.steps)
 
 
 def milliseconds(contestants: dict[str, Callable[[], object]], rounds: int = 15) -> dict[str, float]:
