@@ -21,7 +21,7 @@ from .reference.potentials import Potentials
 __all__ = ["by_partition", "pays"]
 
 MOST_COPIES = 16
-"""Windows a sequence, in the mean, up to which copies are the faster (K = 5 to 45, sentences of 26 tokens)."""
+"""Windows a sequence, in the mean, up to which copies are taken: they were the faster ones up to there."""
 
 
 def pays(chain: Potentials, windows: int) -> bool:

@@ -46,7 +46,8 @@ def test_float32_is_rounded_once(interpreted: Interpreter, kind: str) -> None:
 )
 def test_many_tags(interpreted: Interpreter, shape: tuple[int, int, int], kind: str) -> None:
     interpreted("loss", shape, kind)
-    interpreted("tiled_loss", shape, kind)
+    if shape[0] > 16:
+        interpreted("tiled_loss", shape, kind)
 
 
 @pytest.mark.parametrize("chunk", [4])
