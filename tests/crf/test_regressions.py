@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from chaincrf.crf import LinearChain
+from chaincrf.crf import LinearChain, backend
 from chaincrf.errors import ArgumentError
 
 from . import oracle
@@ -118,3 +118,18 @@ def test_what_is_masked_may_be_anything() -> None:
         for gradient in torch.autograd.grad(values.sum(), [leaf, moves]):
             assert gradient.isfinite().all()
     assert torch.equal(dirty.viterbi()[0], clean.viterbi()[0])
+
+
+def test_windows_past_the_end_ask_nothing_whatever_computes_them() -> None:
+    """Also of a sentence with a NaN; and a transform gets the reference's numbers."""
+    emissions = torch.zeros(2, 4, 3)
+    emissions[0, 0, 0] = torch.nan
+    chain = LinearChain(emissions, torch.zeros(3, 3))
+    allowed = torch.tensor([[True, False, False]])
+    for name in ("auto", "reference"):
+        with backend(name):
+            assert chain.window_log_probability(5, allowed).tolist() == [0, 0]
+    fine = LinearChain(torch.zeros(2, 4, 3), torch.zeros(3, 3))
+    starts = torch.tensor([0, 1])
+    each = torch.func.vmap(lambda start: fine.window_log_probability(start.expand(2), allowed))(starts)
+    torch.testing.assert_close(each, torch.full((2, 2), 1 / 3).log())

@@ -82,7 +82,8 @@ def test_finds_prunes_and_writes(stub, corpus, tmp_path):
     with (tmp_path / "s" / "trials.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [float(row["dropout"]) for row in rows] == [trial.values["dropout"] for trial in found.trials]
-    assert {path.name for path in (tmp_path / "s").iterdir()} == {"study.db", "best.toml", "trials.csv"}
+    names = {path.name for path in (tmp_path / "s").iterdir()}
+    assert names == {"study.db", "best.toml", "trials.csv", "lock"}
 
 
 def test_goes_on_where_it_was_stopped(stub, corpus, tmp_path):

@@ -302,7 +302,7 @@ def _weighted(
     plainly = not torch.is_grad_enabled() and _directly(weights) and _in_memory(weights)
     kernels = kernels_for(counts.emissions) if plainly else None
     if kernels is not None:
-        return kernels.weighted(counts, weights, shared, *(() if units is None else (units,)))
+        return kernels.weighted(counts, weights, shared, units)
     weights = weights if units is None else weights / units
     # products and sums, as an autocast region would round a matrix product
     rows = [x * weights.reshape(-1, *(1,) * (x.dim() - 1)) for x in counts]

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.autograd import forward_ad
 
+from ..errors import ArgumentError
 from . import ops
 from .backends import kernels_for
 from .reference.forward_backward import at_most, finite
@@ -28,10 +30,15 @@ def pays(chain: Potentials, windows: int) -> bool:
     """Whether :func:`by_partition` can compute so many windows, and is the faster way."""
     if torch.compiler.is_compiling() or chain.per_position or windows > MOST_COPIES * len(chain.emissions):
         return False
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        return False
     wanted = (chain.emissions, chain.transitions, chain.start, chain.end)
     if torch.is_grad_enabled() and any(x.requires_grad for x in wanted):
         return False
-    return kernels_for(chain.emissions) is not None
+    try:
+        return kernels_for(chain.emissions) is not None
+    except ArgumentError:  # of a backend that was asked for by name: the reference always serves
+        return False
 
 
 def by_partition(
@@ -58,4 +65,7 @@ def by_partition(
     moves, counts = (chain.transitions, chain.start, chain.end), chain.counts()
     log_z = ops.log_partition(chain.emissions, *moves, counts)[rows]
     mass = ops.log_partition(emissions, *moves, counts[rows])
-    return torch.where(nowhere, torch.nan, at_most(mass - finite(log_z), 0.0))
+    value = at_most(mass - finite(log_z), 0.0)
+    past = torch.where(log_z == -torch.inf, -torch.inf, 0.0)  # a window that asks nothing
+    value = torch.where(starts < chain.lengths[rows], value, past)
+    return torch.where(nowhere, torch.nan, value)

@@ -225,8 +225,7 @@ class _Run:
         self.epochs += 1
         self.on_epoch(epoch)
         self.scores[-1] = max(self.scores[-1], *epoch.scores.values())
-        step = (len(self.scores) - 1) * self.recipe.epochs + epoch.number  # of the seed's whole run
-        self.trial.report(fmean(self.scores), step)
+        self.trial.report(fmean(self.scores), self.epochs)
         if self.trial.should_prune():
             raise _Pruned
 
@@ -239,7 +238,9 @@ def _draw(study: Any, space: Space, recipe: Recipe, done: int) -> tuple[Any, dic
     """A new trial with the values of its settings, as the trials before it and the seed decide."""
     optuna = require("optuna", "tune")
     waiting = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,))
+    given = bool(waiting)
     if not done and not waiting and contains(space, recipe):
+        given = True
         study.enqueue_trial({name: getattr(recipe, name) for name in space})
     study.sampler = optuna.samplers.TPESampler(seed=(recipe.seed * 1_000_003 + done) % 2**32)
     trial = study.ask()
@@ -251,7 +252,9 @@ def _draw(study: Any, space: Space, recipe: Recipe, done: int) -> tuple[Any, dic
             value = trial.suggest_int(name, int(dimension.low), int(dimension.high), log=dimension.log)
         else:
             value = trial.suggest_float(name, dimension.low, dimension.high, log=dimension.log)
-        values[name] = rounded(value)
+            if not given:
+                value = min(max(rounded(value), dimension.low), dimension.high)
+        values[name] = value
     return trial, values
 
 
@@ -290,7 +293,6 @@ def _opened(folder: Path, about: Mapping[str, Any]) -> Iterator[Any]:
             if storage is not None:
                 storage.remove_session()
                 storage.engine.dispose()
-    (folder / LOCK).unlink(missing_ok=True)
 
 
 def _check_same(folder: Path, study: Any, about: Mapping[str, Any]) -> None:

@@ -103,14 +103,18 @@ def loss(
     return value, *counts
 
 
-def weighted(counts: Counts, weights: Tensor, shared: bool) -> tuple[Tensor, ...]:
+def weighted(
+    counts: Counts, weights: Tensor, shared: bool, units: Tensor | None = None
+) -> tuple[Tensor, ...]:
     """Counts times the weights of their sequences, summed for what the sequences share.
 
     Args:
         counts: of the sequences.
         weights: ``(B,)``.
         shared: whether the transitions are shared by all positions.
+        units: a number that the weights are divided by.
     """
+    weights = weights if units is None else weights / units
     new = counts.emissions.new_empty
     B, T, K = counts.emissions.shape
     shapes = counts.emissions.shape, (K, K) if shared else counts.transitions.shape, (K,), (K,)
