@@ -6,9 +6,11 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
+from numba.core.dispatcher import Dispatcher
 from torch import Tensor
 
 from chaincrf.crf import LinearChain
@@ -293,8 +295,7 @@ for dtype in sys.argv[1:]:
             with backend(name):
                 loss = LinearChain(*leaves).loss(tags)
                 found.append([loss, *torch.autograd.grad(loss, leaves)])
-                if len(sys.argv) > 2:
-                    found[-1] += LinearChain(*parts).viterbi()
+                found[-1] += LinearChain(*parts).viterbi()
         for ours, theirs in zip(*found):
             torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 """
@@ -305,11 +306,34 @@ for dtype in sys.argv[1:]:
 def test_compiled_code_of_several_processes_goes_together(tmp_path: Path) -> None:
     """It is linked by names, which must mean the same whoever compiled first."""
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
-    for dtypes in (["float32"], ["float64"], ["float32", "float64"], ["float64", "float32"]):
-        done = subprocess.run(
-            [sys.executable, "-c", ALL, *dtypes], env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
+    types = [["float32"], ["float64"], ["float32", "float64"], ["float64", "float32"]]
+    for pair in (types[:2], types[2:]):  # at the same time
+        processes = [
+            subprocess.Popen([sys.executable, "-c", ALL, *one], env=environment, stderr=subprocess.PIPE)
+            for one in pair
+        ]
+        for process in processes:
+            _, problems = process.communicate()
+            assert process.returncode == 0, problems.decode()[-2000:]
+
+
+def test_compiled_functions_have_names_of_their_own() -> None:
+    """Also where type checks are wrapped around them, as here; the code on disk is linked by these names."""
+    names: dict[str, set[int]] = {}
+    for name, module in list(sys.modules.items()):
+        for value in vars(module).values() if name.startswith(numba_cpu.__name__) else ():
+            if isinstance(value, Dispatcher):
+                function = value.py_func
+                names.setdefault(f"{function.__module__}.{function.__qualname__}", set()).add(id(value))
+    assert f"{numba_cpu.__name__}.product.choose_4_maximum" in names
+    assert [name for name, found in names.items() if len(found) > 1 or "<locals>" in name] == []
+
+
+@pytest.mark.parametrize("kernel", [forward_backward, log_space, weigh])
+def test_code_for_each_type_has_a_file_of_its_own(kernel: ModuleType) -> None:
+    """Two processes that wrote to one file at the same time read each other's code, and decoded wrongly."""
+    files = [kernel.run.of(dtype).owner._cache._cache_file for dtype in (torch.float32, torch.float64)]
+    assert files[0]._index_name != files[1]._index_name
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -39,6 +40,9 @@ def named(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     Code on disk is linked by names. Numba tells functions of one name and one type apart by the order in
     which a process compiled them, so in the code of another process the same name may be another function.
     """
+    function = inspect.unwrap(
+        function
+    )  # else what checks types takes the name, and the function keeps its own
     function.__name__ = function.__qualname__ = name
     return function
 
@@ -51,9 +55,11 @@ def plain(function: Callable[..., Any]) -> Any:
 class entry:  # noqa: N801 (a decorator)
     """For what is called from Python: a function of the address of its arguments, kept on disk.
 
-    That is in ``NUMBA_CACHE_DIR`` or beside the source. It says so where compiling takes a while. The
-    function holds no GIL, so that any thread may call it, also one that Python does not know. Its second
-    parameter is there for its type, that of the potentials; nobody passes it.
+    That is in ``NUMBA_CACHE_DIR`` or beside the source, for each type of potentials in a file of its own: two
+    processes that write to one at the same time would each take the same place in it, and one would read the
+    other's code, of another type. It says so where compiling takes a while. The function holds no GIL, so
+    that any thread may call it, also one that Python does not know. Its second parameter is there for its
+    type, that of the potentials; nobody passes it.
     """
 
     def __init__(self, function: Callable[..., None]) -> None:
@@ -65,7 +71,9 @@ class entry:  # noqa: N801 (a decorator)
         """The compiled function for potentials of a type, to be called with an address."""
         with self.lock:
             signature = (types.CPointer(types.int64), _LIKE[dtype]), types.void
-            function = CFunc(self.function, signature, {}, {"nopython": True, **_OPTIONS})
+            source = FunctionType(self.function.__code__, self.function.__globals__)
+            source = named(source, f"{self.function.__name__}_{_LIKE[dtype]}")
+            function = CFunc(source, signature, {}, {"nopython": True, **_OPTIONS})
             try:
                 function.enable_caching()
                 # Numba looks at the file of the function alone, yet others are compiled into it.

@@ -27,13 +27,14 @@ def launch(
 
     Args:
         kernel: the function.
-        key: all that its code depends on: device, dtypes, alignments, sizes, constants.
+        key: what its code depends on besides the constants: device, dtypes, alignments, sizes.
         grid: the programs.
         *arguments: tensors and numbers, in order.
         warps: threads of a program, by 32.
         **constants: those that the code is compiled for, in the order of its parameters.
     """
-    compiled = _compiled.get((id(kernel), key))
+    place = id(kernel), key, warps, *constants.values()
+    compiled = _compiled.get(place)
     if compiled is not None:
         compiled[grid](*arguments, *constants.values())
         return
@@ -41,7 +42,7 @@ def launch(
     if len(_compiled) >= MOST_KEPT:
         _compiled.clear()
     if compiled is not None:  # not in the interpreter
-        _compiled[id(kernel), key] = compiled
+        _compiled[place] = compiled
 
 
 def alignment(*tensors: Tensor | None) -> tuple[int, ...]:

@@ -188,10 +188,10 @@ def viterbi(
             "WIDTH": width_of(K),
             "COLUMNS": min(width_of(K), max(16, 16384 // width_of(K))),
         }
-        key = (emissions.dtype, B, T, K, transitions.dim(), *alignment(*chain, mask_))
+        key = (emissions.device, emissions.dtype, B, T, K, *alignment(*chain, mask_))
         with on_device(emissions):
             launch(
-                best_paths, (emissions.device, mask_ is None, key), (B, 1, 1),
+                best_paths, key, (B, 1, 1),
                 *chain, deltas if mask_ is None else mask_, deltas, tags, value, T, K,
                 warps=1 if K <= 32 else 4 if K <= IN_REGISTERS else 8, **constants,
             )  # fmt: skip
