@@ -53,11 +53,15 @@ def versions() -> dict[str, str]:
 
 def options() -> argparse.ArgumentParser:
     """The command line: a measurement, and what it needs."""
+    listing = [
+        f"  {name}: {(run.__doc__ or '').partition('.')[0].strip()}." for name, run in BENCHMARKS.items()
+    ]
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__,
+        epilog="\n".join(["measurements:", *listing]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    listing = "; ".join(f"{name}: {(run.__doc__ or '').strip()}" for name, run in BENCHMARKS.items())
-    parser.add_argument("name", choices=BENCHMARKS, help=listing)
+    parser.add_argument("name", choices=BENCHMARKS, metavar="NAME", help="the measurement, see below")
     parser.add_argument("--data", type=Path, help="a folder of data that the measurement needs")
     parser.add_argument("--threads", type=int, help="threads of PyTorch; all cores by default")
     parser.add_argument("--save", metavar="NAME", help="the result's name, to keep that of another machine")

@@ -89,6 +89,22 @@ def test_makefile_targets_of_the_readme_exist():
     assert set(re.findall(r"`make ([a-z-]+)`", (ROOT / "README.md").read_text())) <= targets
 
 
+def test_commands_of_measurements_exist(monkeypatch):
+    """Of the documentation and of the results themselves; and their help, which once met a percent sign."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    from run import options
+
+    text = options().format_help()
+    texts = [page.read_text(encoding="utf-8") for page in PAGES]
+    texts += [path.read_text(encoding="utf-8") for path in (ROOT / "benchmarks" / "results").glob("*.json")]
+    found = re.findall(r"python benchmarks/run\.py ([^`\n\"]+)", "\n".join(texts))
+    assert len(found) > 20
+    for command in found:
+        words = shlex.split(command.replace("\\", ""), comments=True)
+        if words != ["--help"]:
+            assert f"\n  {options().parse_args(words).name}: " in text
+
+
 def test_tables_are_the_measured_ones():
     sys.path.insert(0, str(ROOT / "benchmarks"))
     try:
