@@ -12,8 +12,7 @@ import pytest
 from chaincrf.training import RunFolder
 from corpora import toy_file
 
-from .commands import SMALL, start
-from .commands import run_process as run
+from .commands import SMALL, run, start
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # processes start slowly on a busy machine
 LONG = (*SMALL, "--epochs", 60, "--patience", 60, "--dropout", 0.4, "--word-dropout", 0.1)
