@@ -14,7 +14,7 @@ import json
 import os
 import platform
 import sys
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -115,7 +115,7 @@ def write(path: Path, command: str, rows: list[dict[str, object]]) -> None:
     path.parent.mkdir(exist_ok=True)
     result = {
         "command": command,
-        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+        "measured": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "versions": versions(),
         "rows": rows,
     }

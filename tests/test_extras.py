@@ -4,10 +4,11 @@ import json
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
+
+from chaincrf.training.named import read_toml
 
 ROOT = Path(__file__).parent.parent
 WITHOUT = {
@@ -81,6 +82,6 @@ def test_a_missing_extra_says_how_to_install_it(messages, extra):
 
 
 def test_none_is_forgotten():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = read_toml(ROOT / "pyproject.toml")["project"]
     for_developing = {"all", "test", "test-all", "bench", "check", "docs"}
     assert set(WITHOUT) == set(project["optional-dependencies"]) - for_developing

@@ -4,7 +4,6 @@ import ast
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 import chaincrf
 from chaincrf._lazy import require
 from chaincrf.errors import MissingExtra
+from chaincrf.training.named import read_toml
 
 ROOT = Path(chaincrf.__file__).parent
 FLOORS = [
@@ -111,7 +111,7 @@ def test_a_missing_library_says_how_to_install_it():
 
 def test_every_extra_that_is_asked_for_is_named():
     """An error that names an extra which pyproject.toml lacks would send its reader astray."""
-    project = tomllib.loads((ROOT.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = read_toml(ROOT.parents[1] / "pyproject.toml")["project"]
     asked = {
         extra
         for file in ROOT.rglob("*.py")

@@ -66,7 +66,7 @@ def test_what_the_wheel_holds(built):
     metadata = HeaderParser().parsestr((information / "METADATA").read_text(encoding="utf-8"))
     assert metadata["Name"] == "chaincrf"
     assert metadata["Version"] == chaincrf.__version__
-    assert metadata["Requires-Python"] == ">=3.11"
+    assert metadata["Requires-Python"] == ">=3.10"
     assert "# chaincrf" in metadata.get_payload()
     assert (information / "licenses" / "LICENSE").exists()
     assert {path.name for path in site.iterdir()} == {"bin", "chaincrf", information.name}

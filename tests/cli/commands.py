@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 from unittest.mock import patch
 
 from chaincrf.cli import main
@@ -38,7 +39,8 @@ def run(*arguments, status=0, stdin="", cwd="."):
     streams = {"stdin": _stream(stdin), "stdout": _stream(), "stderr": _stream()}
     found = 0
     with contextlib.ExitStack() as stack:
-        stack.enter_context(contextlib.chdir(cwd))
+        stack.callback(os.chdir, Path.cwd())
+        os.chdir(cwd)
         stack.enter_context(patch.dict(os.environ, ENVIRONMENT))
         for name, value in {**streams, "argv": ["chaincrf", *map(str, arguments)]}.items():
             stack.enter_context(patch.object(sys, name, value))

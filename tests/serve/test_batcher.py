@@ -118,7 +118,7 @@ def test_what_nobody_waits_for_is_not_computed(run_async):
     async def work():
         first = asyncio.create_task(batcher.submit("a", [0], [1]))
         await asyncio.sleep(0.05)
-        with pytest.raises(TimeoutError):
+        with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(batcher.submit("a", [1], [1]), 0.05)
         last = asyncio.create_task(batcher.submit("a", [2], [1]))
         await asyncio.sleep(0)

@@ -1,17 +1,17 @@
-import tomllib
-
 import pytest
 
 from chaincrf.errors import ConfigError
 from chaincrf.training import Recipe, named_recipe, recipe_toml
+from chaincrf.training.named import read_toml
 from chaincrf.training.recipe import RECIPES, NamedRecipe
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_the_file_is_the_recipe(name):
+def test_the_file_is_the_recipe(name, tmp_path):
     text = recipe_toml(name)
     assert text.startswith(f"# chaincrf recipe {name}, version {RECIPES[name].version}\n")
-    assert Recipe(**tomllib.loads(text)) == named_recipe(name)
+    (tmp_path / "recipe.toml").write_text(text, encoding="utf-8")
+    assert Recipe(**read_toml(tmp_path / "recipe.toml")) == named_recipe(name)
     assert len(text.split("\n\n")) == len(Recipe.model_fields) + 1
     assert all(line.startswith("#") or " = " in line for line in text.splitlines() if line)
 

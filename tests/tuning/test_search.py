@@ -1,7 +1,6 @@
 """The search with a stub in place of training; with a real training run see tests/cli/test_tune.py."""
 
 import csv
-import tomllib
 
 import pytest
 
@@ -9,6 +8,7 @@ pytest.importorskip("optuna")
 
 from chaincrf.errors import ArgumentError, ConfigError, ModelError, NotFiniteError
 from chaincrf.training import Epoch, Fit, Kept, Recipe
+from chaincrf.training.named import read_toml
 from chaincrf.tuning import Range, search, tune
 from corpora import SMALL as TWELVE_EPOCHS
 from corpora import toy
@@ -73,11 +73,7 @@ def test_finds_prunes_and_writes(stub, corpus, tmp_path):
     assert 0 < len(ended) < 10
     assert all(trial.epochs < 6 for trial in found.trials if trial.pruned)
     assert stub.epochs == sum(trial.epochs for trial in found.trials)
-    assert (
-        found.recipe
-        == Recipe(**tomllib.loads(found.file.read_text()))
-        == SMALL.model_copy(update=found.best.values)
-    )
+    assert found.recipe == Recipe(**read_toml(found.file)) == SMALL.model_copy(update=found.best.values)
     assert f"trial {found.best.number} of 10" in found.file.read_text().splitlines()[0]
     with (tmp_path / "s" / "trials.csv").open() as file:
         rows = list(csv.DictReader(file))

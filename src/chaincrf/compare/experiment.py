@@ -6,7 +6,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 from .. import __version__
@@ -107,7 +107,7 @@ def compare(
     main, *others = tables
     comparison = Comparison(
         chaincrf_version=__version__,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         command=command,
         attribution=attribution,
         task=recipe.task,

@@ -156,8 +156,7 @@ class _Writer:
         arrays = [self._arrow.array(column, type=kind) for column in columns]
         path = self._folder / _shard_name(len(self._shards))
         _write_batch(self._arrow, self._arrow.record_batch(arrays, names=["tokens", "tags"]), path)
-        with path.open("rb") as file:
-            self._hash.update(hashlib.file_digest(file, "sha256").digest())
+        self._hash.update(hashlib.sha256(path.read_bytes()).digest())
         for tokens, tags in held:
             self._words.add(tokens)
             self._tags.update(tags)

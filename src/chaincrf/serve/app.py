@@ -20,7 +20,7 @@ from ..errors import ArgumentError
 from ..tagging import Constraint
 from .answers import Explaining, Tagging, answer, describe
 from .batcher import Batcher, Full
-from .gate import Gate, Status, problem_body, read_tokens
+from .gate import Gate, Status, problem_body, read_tokens, timeout
 from .metrics import CONTENT_TYPE, Metrics
 from .models import Models, Served
 from .schemas import (
@@ -151,12 +151,12 @@ class _Service:
         queue = self.metrics.queue.labels(kind.served.name)
         queue.inc(len(items))
         try:
-            async with asyncio.timeout(self.config.timeout_seconds):
+            async with timeout(self.config.timeout_seconds):
                 results = await self.batcher.submit(kind, items, sizes)
         except Full as full:
             message = "too much work waits; try again later"
             raise _Refused(503, (), message, "overloaded", full.retry_after) from None
-        except TimeoutError:
+        except asyncio.TimeoutError:
             late = f"no answer in {self.config.timeout_seconds:g} seconds"
             raise _Refused(504, (), late, "timeout") from None
         finally:

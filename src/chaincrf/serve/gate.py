@@ -7,6 +7,7 @@ import hmac
 import json
 import logging
 import re
+import sys
 import time
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
@@ -19,7 +20,12 @@ from ..errors import ConfigError
 from .logs import log
 from .metrics import Metrics
 
-__all__ = ["Gate", "Status", "problem_body", "read_tokens"]
+if sys.version_info >= (3, 11):
+    from asyncio import timeout
+else:
+    from async_timeout import timeout
+
+__all__ = ["Gate", "Status", "problem_body", "read_tokens", "timeout"]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -174,7 +180,7 @@ class Gate:
             raise too_large
         pieces, size, more = [], 0, True
         try:
-            async with asyncio.timeout(self._seconds):
+            async with timeout(self._seconds):
                 while more:
                     message = await receive()
                     if message["type"] == "http.disconnect":
@@ -185,7 +191,7 @@ class Gate:
                     elif size > self._max_body + _POLITE:
                         raise too_large
                     more = message.get("more_body", False)
-        except TimeoutError:
+        except asyncio.TimeoutError:
             late = f"the body did not arrive in {self._seconds:g} seconds"
             close = (b"connection", b"close")
             raise _Refusal(HTTPStatus.REQUEST_TIMEOUT, "body", late, "timeout", close) from None

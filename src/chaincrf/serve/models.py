@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..errors import ArgumentError, ModelError
 from ..tagging import Tagger
+from ..tagging.bundle import file_sha256
 from .logs import log
 from .metrics import Metrics
 
@@ -124,8 +125,7 @@ def _version(folder: Path) -> str:
     digest = hashlib.sha256()
     for file in _FILES:
         try:
-            with (folder / file).open("rb") as content:
-                digest.update(hashlib.file_digest(content, "sha256").digest())
+            digest.update(bytes.fromhex(file_sha256(folder / file)))
         except OSError:
             continue  # loading says what is wrong
     return digest.hexdigest()[:12]

@@ -178,8 +178,11 @@ def _check_hashes(config: ModelConfig, folder: Path) -> None:
 
 def file_sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def _check_shapes(architecture: Architecture, weights: Path) -> None:

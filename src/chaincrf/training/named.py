@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import tomllib
+import sys
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -12,6 +12,11 @@ from pydantic import BaseModel
 
 from ..errors import ConfigError
 from .recipe import RECIPES, Recipe
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 __all__ = ["named_recipe", "read_settings", "read_toml", "recipe_toml", "recipe_values"]
 
