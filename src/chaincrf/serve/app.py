@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.security import HTTPBearer
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
@@ -20,6 +21,7 @@ from ..errors import ArgumentError
 from ..tagging import Constraint
 from .answers import Explaining, Tagging, answer, describe
 from .batcher import Batcher, Full
+from .examples import EXPLAINED, METRICS, MODEL, TAGGED, refused, shown
 from .gate import Gate, Gone, Refusal, Status, printable, problem_body, read_tokens
 from .metrics import CONTENT_TYPE, Metrics
 from .models import Models, Served
@@ -37,14 +39,17 @@ __all__ = ["create_app"]
 
 _PAGE = Path(__file__).parent / "page"
 _REFUSALS: dict[int | str, dict[str, Any]] = {
-    400: {"model": Problems, "description": "The body cannot be read as JSON"},
-    401: {"model": Problems, "description": "No bearer token, or one that is not known"},
-    404: {"model": Problems, "description": "No model of this name"},
-    408: {"model": Problems, "description": "The body took too long to arrive"},
-    413: {"model": Problems, "description": "The body is too large"},
-    422: {"model": Problems, "description": "A field does not fit; it is named"},
-    503: {"model": Problems, "description": "Too much work waits; try again after `Retry-After` seconds"},
-    504: {"model": Problems, "description": "The answer took too long"},
+    code: {"model": Problems, "description": description} | refused(*loc, msg=msg, kind=kind)
+    for code, description, loc, msg, kind in (
+        (400, "The body cannot be read as JSON", (), "There was an error parsing the body", "json_invalid"),
+        (401, "No known bearer token", ("authorization",), "expected a bearer token", "unauthorized"),
+        (404, "No model of this name", ("body", "model"), "expected one of people", "unknown_model"),
+        (408, "The body came too slowly", ("body",), "the body did not arrive in 30 seconds", "timeout"),
+        (413, "The body is too large", ("body",), "expected at most 2097152 bytes", "too_large"),
+        (422, "A field does not fit", ("body", "k_best"), "expected at most 20, got 21", "less_than_equal"),
+        (503, "Too much work; come again after `Retry-After`", (), "too much work waits", "overloaded"),
+        (504, "The answer took too long", (), "no answer in 30 seconds", "timeout"),
+    )
 }
 
 
@@ -94,8 +99,13 @@ def create_app(config: ServeConfig, folders: Mapping[str, Path], status: Status 
         metrics=metrics,
         status=status,
     )
-    _add_work(app, service)
-    _add_state(app, service, status)
+    # The gate asks for the token; this tells the document so.
+    bearer = HTTPBearer(auto_error=False, description="one of the tokens of `--token-file`")
+    guarded = APIRouter(dependencies=[Depends(bearer)] if config.token_file else [])
+    _add_work(guarded, service)
+    _add_models(guarded, service)
+    app.include_router(guarded)
+    _add_health(app, status)
     _add_page(app)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -193,10 +203,15 @@ def _place(message: str, number: int, texts: int) -> tuple[str | int, ...]:
     return ("body", "texts", number) if texts > 1 else ("body", "text")
 
 
-def _add_work(app: FastAPI, service: _Service) -> None:
+def _add_work(app: APIRouter, service: _Service) -> None:
     config = service.config
 
-    @app.post("/v1/tag", response_model=TagResponse, responses=_REFUSALS, summary="Tag texts")
+    @app.post(
+        "/v1/tag",
+        response_model=TagResponse,
+        responses={200: shown(TAGGED), **_REFUSALS},
+        summary="Tag texts",
+    )
     async def tag(body: TagRequest, request: Request) -> Response:
         served = service.model(body.model, "body", "model")
         texts = body.every
@@ -224,7 +239,12 @@ def _add_work(app: FastAPI, service: _Service) -> None:
                     del tagged["spans"]
         return _answered(request, served, results, {"results": results})
 
-    @app.post("/v1/explain", response_model=ExplainResponse, responses=_REFUSALS, summary="The trellis")
+    @app.post(
+        "/v1/explain",
+        response_model=ExplainResponse,
+        responses={200: shown(EXPLAINED), **_REFUSALS},
+        summary="The trellis",
+    )
     async def explain(body: ExplainRequest, request: Request) -> Response:
         served = service.model(body.model, "body", "model")
         size = service.check_text(body.text, "text")
@@ -233,32 +253,54 @@ def _add_work(app: FastAPI, service: _Service) -> None:
         return _answered(request, served, results, results[0])
 
 
-def _add_state(app: FastAPI, service: _Service, status: Status) -> None:
-    known: dict[int | str, dict[str, Any]] = {code: _REFUSALS[code] for code in (401, 404, 422)}
+def _add_models(app: APIRouter, service: _Service) -> None:
+    known: dict[int | str, dict[str, Any]] = {code: _REFUSALS[code] for code in (401, 503)}
+    named = {404: _REFUSALS[404], 422: _REFUSALS[422]}
 
-    @app.get("/v1/model", response_model=ModelInfo, responses=known, summary="A model")
+    @app.get(
+        "/v1/model",
+        response_model=ModelInfo,
+        responses={200: shown(MODEL), **known, **named},
+        summary="A model",
+    )
     async def model(name: Annotated[str | None, Query(max_length=64)] = None) -> ModelInfo:
         return describe(service.model(name, "query", "name"))
 
-    @app.get("/v1/models", response_model=list[ModelInfo], responses={401: known[401]}, summary="All models")
+    @app.get(
+        "/v1/models",
+        response_model=list[ModelInfo],
+        responses={200: shown([MODEL]), **known},
+        summary="All models",
+    )
     async def models() -> list[ModelInfo]:
         return [describe(service.models.get(name)) for name in service.models.names]
 
-    @app.get("/healthz", summary="Whether the process lives")
+    @app.get(
+        "/metrics",
+        responses={200: shown(METRICS, "text/plain"), 401: known[401]},
+        response_class=Response,
+        summary="For Prometheus",
+    )
+    async def metrics() -> Response:
+        return Response(service.metrics.render(), media_type=CONTENT_TYPE)
+
+
+def _add_health(app: FastAPI, status: Status) -> None:
+    @app.get("/healthz", responses={200: shown({"status": "ok"})}, summary="Whether the process lives")
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
+    not_ready = {"description": "Not yet, or no more", **shown({"status": "draining"})}
+
     @app.get(
-        "/readyz", responses={503: {"description": "Not yet, or no more"}}, summary="Whether to send work"
+        "/readyz",
+        responses={200: shown({"status": "ready"}), 503: not_ready},
+        summary="Whether to send work",
     )
     async def readyz() -> Response:
         if status.ready and not status.draining:
             return _json({"status": "ready"})
         return _json({"status": "draining" if status.draining else "starting"}, 503)
-
-    @app.get("/metrics", responses={401: known[401]}, response_class=Response, summary="For Prometheus")
-    async def metrics() -> Response:
-        return Response(service.metrics.render(), media_type=CONTENT_TYPE)
 
 
 def _add_page(app: FastAPI) -> None:
