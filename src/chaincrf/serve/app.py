@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.security import HTTPBearer
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
@@ -20,7 +21,8 @@ from ..errors import ArgumentError
 from ..tagging import Constraint
 from .answers import Explaining, Tagging, answer, describe
 from .batcher import Batcher, Full
-from .gate import Gate, Status, problem_body, read_tokens, timeout
+from .examples import EXPLAINED, METRICS, MODEL, TAGGED, refused, shown
+from .gate import Gate, Gone, Refusal, Status, printable, problem_body, read_tokens
 from .metrics import CONTENT_TYPE, Metrics
 from .models import Models, Served
 from .schemas import (
@@ -37,25 +39,18 @@ __all__ = ["create_app"]
 
 _PAGE = Path(__file__).parent / "page"
 _REFUSALS: dict[int | str, dict[str, Any]] = {
-    400: {"model": Problems, "description": "The body cannot be read as JSON"},
-    401: {"model": Problems, "description": "No bearer token, or one that is not known"},
-    404: {"model": Problems, "description": "No model of this name"},
-    408: {"model": Problems, "description": "The body took too long to arrive"},
-    413: {"model": Problems, "description": "The body is too large"},
-    422: {"model": Problems, "description": "A field does not fit; it is named"},
-    503: {"model": Problems, "description": "Too much work waits; try again after `Retry-After` seconds"},
-    504: {"model": Problems, "description": "The answer took too long"},
+    code: {"model": Problems, "description": description} | refused(*loc, msg=msg, kind=kind)
+    for code, description, loc, msg, kind in (
+        (400, "The body cannot be read as JSON", (), "There was an error parsing the body", "json_invalid"),
+        (401, "No known bearer token", ("authorization",), "expected a bearer token", "unauthorized"),
+        (404, "No model of this name", ("body", "model"), "expected one of people", "unknown_model"),
+        (408, "The body came too slowly", ("body",), "the body did not arrive in 30 seconds", "timeout"),
+        (413, "The body is too large", ("body",), "expected at most 2097152 bytes", "too_large"),
+        (422, "A field does not fit", ("body", "k_best"), "expected at most 20, got 21", "less_than_equal"),
+        (503, "Too much work; come again after `Retry-After`", (), "too much work waits", "overloaded"),
+        (504, "The answer took too long", (), "no answer in 30 seconds", "timeout"),
+    )
 }
-
-
-class _Refused(Exception):  # noqa: N818
-    def __init__(
-        self, status: int, loc: tuple[str | int, ...], message: str, kind: str, retry_after: int | None = None
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.body = problem_body(loc, _printable(message), kind)
-        self.headers = {} if retry_after is None else {"retry-after": str(retry_after)}
 
 
 def create_app(config: ServeConfig, folders: Mapping[str, Path], status: Status | None = None) -> FastAPI:
@@ -99,14 +94,19 @@ def create_app(config: ServeConfig, folders: Mapping[str, Path], status: Status 
         Gate,
         tokens=read_tokens(config.token_file),
         max_body=config.max_body,
+        max_connections=config.max_connections,
         seconds=config.timeout_seconds,
         metrics=metrics,
         status=status,
     )
-    _add_work(app, service)
-    _add_state(app, service, status)
+    # The gate asks for the token; this tells the document so.
+    bearer = HTTPBearer(auto_error=False, description="one of the tokens of `--token-file`")
+    guarded = APIRouter(dependencies=[Depends(bearer)] if config.token_file else [])
+    _add_work(guarded, service)
+    _add_models(guarded, service)
+    app.include_router(guarded)
+    _add_health(app, status)
     _add_page(app)
-    app.add_exception_handler(_Refused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     return app
@@ -142,28 +142,35 @@ class _Service:
             return self.models.get(name)
         except KeyError:
             known = ", ".join(self.models.names)
-            raise _Refused(404, where, f"expected one of {known}", "unknown_model") from None
+            raise Refusal(404, where, f"expected one of {known}", "unknown_model") from None
 
     async def compute(
-        self, kind: Tagging | Explaining, items: list[Any], sizes: list[int]
+        self, request: Request, kind: Tagging | Explaining, items: list[Any], sizes: list[int]
     ) -> list[dict[str, Any]]:
-        """Wait for the batcher, for so long."""
+        """Wait for the batcher, for so long, and while the client does."""
+        seconds = self.config.timeout_seconds
         queue = self.metrics.queue.labels(kind.served.name)
         queue.inc(len(items))
+        work = asyncio.create_task(self.batcher.submit(kind, items, sizes))
+        gone = asyncio.ensure_future(request.receive())  # the body was read: what comes next is an end
         try:
-            async with timeout(self.config.timeout_seconds):
-                results = await self.batcher.submit(kind, items, sizes)
+            await asyncio.wait((work, gone), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                results = work.result()
+            elif gone.done():
+                raise Gone
+            else:
+                raise Refusal(504, (), f"no answer in {seconds:g} seconds", "timeout")
         except Full as full:
             message = "too much work waits; try again later"
-            raise _Refused(503, (), message, "overloaded", full.retry_after) from None
-        except asyncio.TimeoutError:
-            late = f"no answer in {self.config.timeout_seconds:g} seconds"
-            raise _Refused(504, (), late, "timeout") from None
+            raise Refusal(503, (), message, "overloaded", retry_after=full.retry_after) from None
         finally:
+            work.cancel()
+            gone.cancel()
             queue.dec(len(items))
         for number, result in enumerate(results):
             if isinstance(result, ArgumentError):
-                raise _Refused(422, _place(str(result), number, len(items)), str(result), "value_error")
+                raise Refusal(422, _place(str(result), number, len(items)), str(result), "value_error")
             if isinstance(result, BaseException):
                 raise result
         return results
@@ -174,11 +181,11 @@ class _Service:
             "".join(text).encode()
         except UnicodeEncodeError:
             message = "expected Unicode characters, found half a surrogate pair"
-            raise _Refused(422, ("body", *where), message, "string_unicode") from None
+            raise Refusal(422, ("body", *where), message, "string_unicode") from None
         size = len(text) if isinstance(text, str) else sum(map(len, text)) + len(text)
         if size > self.config.max_chars:
             message = f"expected at most {self.config.max_chars} characters, got {size}"
-            raise _Refused(422, ("body", *where), message, "too_long")
+            raise Refusal(422, ("body", *where), message, "too_long")
         return size
 
 
@@ -196,16 +203,21 @@ def _place(message: str, number: int, texts: int) -> tuple[str | int, ...]:
     return ("body", "texts", number) if texts > 1 else ("body", "text")
 
 
-def _add_work(app: FastAPI, service: _Service) -> None:
+def _add_work(app: APIRouter, service: _Service) -> None:
     config = service.config
 
-    @app.post("/v1/tag", response_model=TagResponse, responses=_REFUSALS, summary="Tag texts")
+    @app.post(
+        "/v1/tag",
+        response_model=TagResponse,
+        responses={200: shown(TAGGED), **_REFUSALS},
+        summary="Tag texts",
+    )
     async def tag(body: TagRequest, request: Request) -> Response:
         served = service.model(body.model, "body", "model")
         texts = body.every
         if len(texts) > config.max_texts:
             message = f"expected at most {config.max_texts} texts, got {len(texts)}"
-            raise _Refused(422, ("body", "texts"), message, "too_long")
+            raise Refusal(422, ("body", "texts"), message, "too_long")
         where = ("text",) if body.text is not None else ("texts",)
         sizes = [
             service.check_text(text, *where, *([number] if body.text is None else []))
@@ -217,47 +229,78 @@ def _add_work(app: FastAPI, service: _Service) -> None:
             try:
                 constraint = Constraint(known.start, known.end, known.label, known.kind, known.unit)
             except ArgumentError as error:
-                raise _Refused(422, ("body", "constraints", number), str(error), "value_error") from None
+                raise Refusal(422, ("body", "constraints", number), str(error), "value_error") from None
             constraints[known.text] += (constraint,)
         kind = Tagging(served, body.probabilities, body.threshold, body.k_best)
-        results = await service.compute(kind, list(zip(texts, constraints, strict=True)), sizes)
+        results = await service.compute(request, kind, list(zip(texts, constraints, strict=True)), sizes)
+        if not body.spans:
+            for result in results:
+                for tagged in (result, *result.get("k_best", ())):
+                    del tagged["spans"]
         return _answered(request, served, results, {"results": results})
 
-    @app.post("/v1/explain", response_model=ExplainResponse, responses=_REFUSALS, summary="The trellis")
+    @app.post(
+        "/v1/explain",
+        response_model=ExplainResponse,
+        responses={200: shown(EXPLAINED), **_REFUSALS},
+        summary="The trellis",
+    )
     async def explain(body: ExplainRequest, request: Request) -> Response:
         served = service.model(body.model, "body", "model")
         size = service.check_text(body.text, "text")
         _check_k(body.k_best, config)
-        results = await service.compute(Explaining(served, config.max_cells), [body], [size])
+        results = await service.compute(request, Explaining(served, config.max_cells), [body], [size])
         return _answered(request, served, results, results[0])
 
 
-def _add_state(app: FastAPI, service: _Service, status: Status) -> None:
-    known: dict[int | str, dict[str, Any]] = {code: _REFUSALS[code] for code in (401, 404, 422)}
+def _add_models(app: APIRouter, service: _Service) -> None:
+    known: dict[int | str, dict[str, Any]] = {code: _REFUSALS[code] for code in (401, 503)}
+    named = {404: _REFUSALS[404], 422: _REFUSALS[422]}
 
-    @app.get("/v1/model", response_model=ModelInfo, responses=known, summary="A model")
+    @app.get(
+        "/v1/model",
+        response_model=ModelInfo,
+        responses={200: shown(MODEL), **known, **named},
+        summary="A model",
+    )
     async def model(name: Annotated[str | None, Query(max_length=64)] = None) -> ModelInfo:
         return describe(service.model(name, "query", "name"))
 
-    @app.get("/v1/models", response_model=list[ModelInfo], responses={401: known[401]}, summary="All models")
+    @app.get(
+        "/v1/models",
+        response_model=list[ModelInfo],
+        responses={200: shown([MODEL]), **known},
+        summary="All models",
+    )
     async def models() -> list[ModelInfo]:
         return [describe(service.models.get(name)) for name in service.models.names]
 
-    @app.get("/healthz", summary="Whether the process lives")
+    @app.get(
+        "/metrics",
+        responses={200: shown(METRICS, "text/plain"), 401: known[401]},
+        response_class=Response,
+        summary="For Prometheus",
+    )
+    async def metrics() -> Response:
+        return Response(service.metrics.render(), media_type=CONTENT_TYPE)
+
+
+def _add_health(app: FastAPI, status: Status) -> None:
+    @app.get("/healthz", responses={200: shown({"status": "ok"})}, summary="Whether the process lives")
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
+    not_ready = {"description": "Not yet, or no more", **shown({"status": "draining"})}
+
     @app.get(
-        "/readyz", responses={503: {"description": "Not yet, or no more"}}, summary="Whether to send work"
+        "/readyz",
+        responses={200: shown({"status": "ready"}), 503: not_ready},
+        summary="Whether to send work",
     )
     async def readyz() -> Response:
         if status.ready and not status.draining:
             return _json({"status": "ready"})
         return _json({"status": "draining" if status.draining else "starting"}, 503)
-
-    @app.get("/metrics", responses={401: known[401]}, response_class=Response, summary="For Prometheus")
-    async def metrics() -> Response:
-        return Response(service.metrics.render(), media_type=CONTENT_TYPE)
 
 
 def _add_page(app: FastAPI) -> None:
@@ -284,7 +327,7 @@ def _answered(
 def _check_k(k: int, config: ServeConfig) -> None:
     if k > config.max_k_best:
         message = f"expected at most {config.max_k_best}, got {k}"
-        raise _Refused(422, ("body", "k_best"), message, "less_than_equal")
+        raise Refusal(422, ("body", "k_best"), message, "less_than_equal")
 
 
 def _json(content: Any, status: int = 200) -> Response:
@@ -292,23 +335,18 @@ def _json(content: Any, status: int = 200) -> Response:
     return Response(body, status, media_type="application/json")
 
 
-async def _refused(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, _Refused)
-    return JSONResponse(error.body, error.status, error.headers)
-
-
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
     """Which fields do not fit and why, without what was in them: it may be long, private, or no Unicode."""
     assert isinstance(error, RequestValidationError)
     detail = [
-        {"loc": [_printable(part) for part in one["loc"]], "msg": _printable(one["msg"]), "type": one["type"]}
+        {
+            "loc": [part if isinstance(part, int) else printable(part) for part in one["loc"]],
+            "msg": printable(one["msg"]),
+            "type": one["type"],
+        }
         for one in error.errors()[:20]
     ]
     return JSONResponse({"detail": detail}, 422)
-
-
-def _printable(part: Any) -> Any:
-    return part if isinstance(part, int) else str(part).encode("ascii", "backslashreplace").decode()[:500]
 
 
 async def _http(_: Request, error: Exception) -> JSONResponse:

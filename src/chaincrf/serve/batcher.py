@@ -88,7 +88,7 @@ class Batcher:
     async def submit(self, kind: Hashable, items: Sequence[Any], weights: Sequence[int]) -> list[Any]:
         """Wait for the results of some items; where ``run`` raised, the result is the exception.
 
-        If the caller is cancelled, what was not begun is left out.
+        If the caller is cancelled, what was not begun leaves the queue; what was begun is computed in vain.
 
         Raises:
             Full: there is no room for all of them.
@@ -106,7 +106,12 @@ class Batcher:
         self._queue.extend(work)
         self._waiting_weight += total
         self._arrived.set()
-        return await asyncio.gather(*(one.future for one in work))
+        try:
+            return await asyncio.gather(*(one.future for one in work))
+        except asyncio.CancelledError:
+            self._queue = deque(one for one in self._queue if not one.future.done())
+            self._waiting_weight = sum(one.weight for one in self._queue)
+            raise
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()

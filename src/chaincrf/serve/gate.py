@@ -12,7 +12,6 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +22,16 @@ from .metrics import Metrics
 if sys.version_info >= (3, 11):
     from asyncio import timeout
 else:
-    from async_timeout import timeout
+    from async_timeout import timeout  # pyright: ignore[reportMissingImports]
 
-__all__ = ["Gate", "Status", "problem_body", "read_tokens", "timeout"]
+__all__ = ["Gate", "Gone", "Refusal", "Status", "printable", "problem_body", "read_tokens"]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 _OPEN = ("/", "/healthz", "/readyz", "/openapi.json")  # and the files of the page
+_ALWAYS = ("/healthz", "/readyz", "/metrics")  # however many connections there are
 _PATHS = (*_OPEN, "/metrics", "/v1/tag", "/v1/explain", "/v1/model", "/v1/models")
 _POLITE = 2**24  # bytes read of too large a body, so that its sender hears why and is not just cut off
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -49,10 +49,11 @@ _HEADERS = [
 
 @dataclass
 class Status:
-    """Whether the server is ready, and whether it is about to end."""
+    """Whether the server is ready, whether it is about to end, and how many are connected."""
 
     ready: bool = False
     draining: bool = False
+    connections: int = 0
 
 
 def read_tokens(file: Path | None) -> tuple[bytes, ...]:
@@ -76,14 +77,37 @@ def read_tokens(file: Path | None) -> tuple[bytes, ...]:
 
 def problem_body(loc: Sequence[str | int], message: str, kind: str) -> dict[str, Any]:
     """The body of every refusal."""
-    return {"detail": [{"loc": list(loc), "msg": message, "type": kind}]}
+    return {"detail": [{"loc": list(loc), "msg": printable(message), "type": kind}]}
 
 
-class _Refusal(Exception):  # noqa: N818
-    def __init__(self, status: int, loc: str, message: str, kind: str, *headers: tuple[bytes, bytes]) -> None:
+def printable(part: str) -> str:
+    """Something that may be long, or no Unicode, as JSON can carry it."""
+    return part.encode("ascii", "backslashreplace").decode()[:500]
+
+
+class Refusal(Exception):  # noqa: N818
+    """A request is refused: raised anywhere behind the gate, answered there.
+
+    Args:
+        status: of the answer.
+        loc: the field that it is about.
+        message: what was expected, and what was there.
+        kind: a word for programs.
+        headers: further ones of the answer, with underscores for hyphens.
+    """
+
+    def __init__(
+        self, status: int, loc: Sequence[str | int], message: str, kind: str, **headers: str | int
+    ) -> None:
         super().__init__(message)
-        self.status, self.headers = status, headers
-        self.body = problem_body([loc], message, kind)
+        self.status, self.body = status, problem_body(loc, message, kind)
+        self.headers = [
+            (name.replace("_", "-").encode(), str(value).encode()) for name, value in headers.items()
+        ]
+
+
+class Gone(Exception):  # noqa: N818
+    """The client went away before it was answered."""
 
 
 class Gate:
@@ -93,6 +117,7 @@ class Gate:
         app: the application behind it.
         tokens: bearer tokens, one of which a request must carry; none: no request need.
         max_body: bytes of a body, at most.
+        max_connections: that requests may come by at a time.
         seconds: for a body to arrive.
         metrics: where requests are counted.
         status: the server's.
@@ -104,13 +129,14 @@ class Gate:
         *,
         tokens: Sequence[bytes],
         max_body: int,
+        max_connections: int,
         seconds: float,
         metrics: Metrics,
         status: Status,
     ) -> None:
         self._app = app
         self._tokens = tokens
-        self._max_body = max_body
+        self._max_body, self._max_connections = max_body, max_connections
         self._seconds = seconds
         self._metrics = metrics
         self._status = status
@@ -139,15 +165,17 @@ class Gate:
 
         try:
             self._check_token(scope["path"], headers)
-            await self._app(scope, await self._body(headers, receive), answer)
-        except _Refusal as refusal:
-            await _respond(answer, refusal.status, refusal.body, *refusal.headers)
-        except _Gone:
+            body = await self._body(headers, receive)
+            self._check_room(scope["path"])
+            await self._app(scope, body, answer)
+        except Refusal as refusal:
+            await _respond(answer, refusal.status, refusal.body, refusal.headers)
+        except Gone:
             pass
         except Exception as error:
             log("request failed", level=logging.ERROR, error=error, request=identity.decode())
             if status == 499:
-                await _respond(answer, 500, problem_body([], "internal error", "internal_error"))
+                await _respond(answer, 500, problem_body((), "internal error", "internal_error"))
         finally:
             self._record(scope, status, time.perf_counter() - start, identity, fields)
 
@@ -158,23 +186,18 @@ class Gate:
         # All are compared, so that the time tells nothing of which one it was.
         matches = [hmac.compare_digest(token.strip(), known) for known in self._tokens]
         if kind.lower() != b"bearer" or not any(matches):
-            raise _Refusal(
-                HTTPStatus.UNAUTHORIZED,
-                "authorization",
-                "expected a bearer token that the server knows",
-                "unauthorized",
-                (b"www-authenticate", b"Bearer"),
-            )
+            message = "expected a bearer token that the server knows"
+            raise Refusal(401, ("authorization",), message, "unauthorized", www_authenticate="Bearer")
+
+    def _check_room(self, path: str) -> None:
+        if self._status.connections > self._max_connections and path not in _ALWAYS:
+            message = "too many connections; try again later"
+            raise Refusal(503, (), message, "overloaded", retry_after=1, connection="close")
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> Receive:
         """Read the body, and give a ``receive`` that has it in one piece."""
-        too_large = _Refusal(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            "body",
-            f"expected at most {self._max_body} bytes",
-            "too_large",
-            (b"connection", b"close"),
-        )
+        expected = f"expected at most {self._max_body} bytes"
+        too_large = Refusal(413, ("body",), expected, "too_large", connection="close")
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > self._max_body + _POLITE:
             raise too_large
@@ -184,7 +207,7 @@ class Gate:
                 while more:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        raise _Gone
+                        raise Gone
                     size += len(message.get("body", b""))
                     if size <= self._max_body:
                         pieces.append(message.get("body", b""))
@@ -193,8 +216,7 @@ class Gate:
                     more = message.get("more_body", False)
         except asyncio.TimeoutError:
             late = f"the body did not arrive in {self._seconds:g} seconds"
-            close = (b"connection", b"close")
-            raise _Refusal(HTTPStatus.REQUEST_TIMEOUT, "body", late, "timeout", close) from None
+            raise Refusal(408, ("body",), late, "timeout", connection="close") from None
         if size > self._max_body:
             raise too_large
         whole: Message | None = {"type": "http.request", "body": b"".join(pieces), "more_body": False}
@@ -228,11 +250,9 @@ class Gate:
         )
 
 
-class _Gone(Exception):  # noqa: N818
-    """The client went away before its request was whole."""
-
-
-async def _respond(send: Send, status: int, content: dict[str, Any], *headers: tuple[bytes, bytes]) -> None:
+async def _respond(
+    send: Send, status: int, content: dict[str, Any], headers: Sequence[tuple[bytes, bytes]] = ()
+) -> None:
     body = json.dumps(content).encode()
     every = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers]
     await send({"type": "http.response.start", "status": status, "headers": every})

@@ -25,7 +25,7 @@ class JsonLines(logging.Formatter):
         content: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
-            "event": record.getMessage(),
+            "event": record.getMessage().partition("\n")[0],  # what asyncio writes below may quote a text
         }
         content |= getattr(record, "fields", {})
         if record.exc_info and record.exc_info[0]:
@@ -41,12 +41,10 @@ def log(event: str, *, level: int = logging.INFO, error: BaseException | None = 
 
 
 def start_logging() -> None:
-    """Send our events, and uvicorn's, to standard error as JSON lines."""
+    """Send our events, uvicorn's, and everybody's warnings, to standard error as JSON lines."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
-    for name in ("chaincrf.serve", "uvicorn", "uvicorn.error"):
-        logger = logging.getLogger(name)
-        logger.handlers = [handler] if name != "uvicorn.error" else []
-        logger.propagate = name == "uvicorn.error"
-        logger.setLevel(logging.INFO)
+    logging.getLogger().handlers = [handler]
+    for name in ("chaincrf.serve", "uvicorn"):
+        logging.getLogger(name).setLevel(logging.INFO)
     logging.getLogger("uvicorn.access").disabled = True  # we write our own, with more in it

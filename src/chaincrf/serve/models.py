@@ -7,12 +7,14 @@ import hashlib
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ArgumentError, ModelError
-from ..tagging import Tagger
+from ..tagging import Constraint, Tagger
 from ..tagging.bundle import file_sha256
+from ..tagging.trellis import explain
 from .logs import log
 from .metrics import Metrics
 
@@ -116,9 +118,20 @@ def _load(name: str, folder: Path) -> Served:
         version = _version(folder)
         tagger = Tagger.load(folder)
         if version == _version(folder):
-            tagger.tag("Warm up.")
+            _warm_up(tagger)
             return Served(name, tagger, version)
     raise ModelError(f"{folder}: changes while it is read")
+
+
+def _warm_up(tagger: Tagger) -> None:
+    """Whatever is compiled or loaded at its first use is so before anybody waits for it."""
+    tagger.tag("Warm up.")
+    tagger.k_best("Warm up.", 2)
+    explain(tagger, "Warm up.")
+    for label in tagger.labels:
+        with suppress(ArgumentError):  # the tags know no such span of one token
+            tagger.tag("Warm up.", constraints=[Constraint(0, 4, label)])  # with the probability of a span
+            break
 
 
 def _version(folder: Path) -> str:

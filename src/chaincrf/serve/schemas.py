@@ -79,6 +79,7 @@ class TagRequest(_Request):
     text: Text | None = None
     texts: list[Text] | None = Field(default=None, min_length=1, fail_fast=True)
     model: Name | None = None
+    spans: bool = Field(default=True, description="false: the answer has tokens and tags alone")
     probabilities: bool = Field(default=True, description="of spans, tokens and sentences")
     threshold: Probability | Precision | None = Field(
         default=None, description="leave out spans of a lower probability; their tokens become O"
@@ -119,7 +120,7 @@ class Path(BaseModel):
     """One way of tagging a whole text."""
 
     tags: list[str]
-    spans: list[Span]
+    spans: list[Span] | None = None
     probability: float
 
 
@@ -130,7 +131,7 @@ class Tagged(BaseModel):
     tokens: list[str]
     tags: list[str]
     offsets: list[tuple[int, int]]
-    spans: list[Span]
+    spans: list[Span] | None = Field(default=None, description="left out if the request says so")
     sentences: list[tuple[int, int]] = Field(description="in tokens, half-open")
     token_probabilities: list[float] | None = None
     sentence_probabilities: list[float] | None = None

@@ -20,14 +20,14 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ..errors import ArgumentError, ChainCRFError
 from .gate import Status, read_tokens
 from .logs import log, start_logging
 from .settings import ServeConfig
 
-__all__ = ["serve"]
+__all__ = ["make_server", "serve"]
 
 _LAST_CALL = 0.1  # seconds for what is on its way when the server stops to listen
 _GAVE_UP = 3  # the exit status of a worker that could not start
@@ -71,29 +71,33 @@ def _work(config: ServeConfig, folders: Mapping[str, Path], listening: socket.so
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
     import torch
 
-    from .app import create_app
-
     torch.set_num_threads(config.threads)
     sys.setswitchinterval(0.001)  # the event loop answers while a batch is computed in another thread
+    server = make_server(config, folders)
+    address = listening.getsockname()
+    host = f"[{address[0]}]" if ":" in address[0] else address[0]
+    log("listening", url=f"http://{host}:{address[1]}/", models=list(folders), process=os.getpid())
+    server.run(sockets=[listening])
+
+
+def make_server(config: ServeConfig, folders: Mapping[str, Path]) -> uvicorn.Server:
+    """A server with its models loaded; run it on a socket that listens."""
+    from .app import create_app
+
     status = Status()
-    app = create_app(config, folders, status)
     settings = uvicorn.Config(
-        app,
-        http=_protocol(config.timeout_seconds),
+        create_app(config, folders, status),
+        http=_protocol(config.timeout_seconds, status),
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=config.max_connections,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=round(config.timeout_seconds) + 1,
     )
-    address = listening.getsockname()
-    host = f"[{address[0]}]" if ":" in address[0] else address[0]
-    log("listening", url=f"http://{host}:{address[1]}/", models=list(folders), process=os.getpid())
-    _Server(settings, status, config.drain_seconds).run(sockets=[listening])
+    return _Server(settings, status, config.drain_seconds)
 
 
 class _Server(uvicorn.Server):
@@ -136,35 +140,48 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _protocol(seconds: float) -> Any:
-    """Uvicorn's protocol, with a limit on how long a client may take to send the head of a request."""
-    base: Any = AutoHTTPProtocol  # of one library or another, whichever is installed
+def _protocol(seconds: float, status: Status) -> type[H11Protocol]:
+    """Uvicorn's protocol, with a limit on how long a client may take to send a head, or to take an answer.
 
-    class Timed(base):
-        head_timer: TimerHandle | None = None
+    It is that of h11, whatever else is installed: h11 bounds the head of a request.
+    """
 
+    class Timed(H11Protocol):
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
-            self._arm()
+            status.connections += 1
+            transport.set_write_buffer_limits(0)  # writing pauses while there is anything that was not taken
+            self.timers: dict[str, TimerHandle] = {}
+            self._limit("head")
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
-            if self.cycle is not None and not self.cycle.response_complete:
-                self._disarm()  # a request began: its body and its answer have limits of their own
-            elif self.head_timer is None:
-                self._arm()
+            if self.cycle is None or self.cycle.response_complete:
+                self._limit("head")
+            else:
+                self._free("head")  # a request began: its body and its answer have limits of their own
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._limit("answer")
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self._free("answer")
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self._disarm()
+            status.connections -= 1
+            for what in list(self.timers):
+                self._free(what)
             super().connection_lost(exc)
 
-        def _arm(self) -> None:
-            self.head_timer = self.loop.call_later(seconds, self.transport.close)
+        def _limit(self, what: str) -> None:
+            if what not in self.timers:
+                self.timers[what] = self.loop.call_later(seconds, self.transport.abort)
 
-        def _disarm(self) -> None:
-            if self.head_timer is not None:
-                self.head_timer.cancel()
-                self.head_timer = None
+        def _free(self, what: str) -> None:
+            if what in self.timers:
+                self.timers.pop(what).cancel()
 
     return Timed
 
