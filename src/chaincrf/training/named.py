@@ -16,7 +16,7 @@ from .recipe import RECIPES, Recipe
 if sys.version_info >= (3, 11):
     import tomllib
 else:
-    import tomli as tomllib
+    import tomli as tomllib  # pyright: ignore[reportMissingImports]
 
 __all__ = ["named_recipe", "read_settings", "read_toml", "recipe_toml", "recipe_values"]
 
