@@ -76,7 +76,7 @@ def test_what_cannot_be_served(folders, tmp_path, arguments, status, message):
 
 def test_tokens_and_workers(folders, tmp_path):
     (tmp_path / "tokens").write_text("first-token\nsecond-token\n")
-    options = ("--token-file", tmp_path / "tokens", "--drain-seconds", 0)
+    options = ("--token-file", tmp_path / "tokens", "--drain-seconds", 0.5)
     with Running(folders["names"], *options, workers=2) as server:
         with httpx.Client(base_url=server.url, timeout=30) as client:
             for wrong in ({}, {"authorization": "Bearer"}, {"authorization": "Bearer second-toke"}):
@@ -88,6 +88,12 @@ def test_tokens_and_workers(folders, tmp_path):
             assert client.post("/v1/tag", json=TEXT, headers=basic).status_code == 401
             for path in ("/", "/page/main.js", "/healthz", "/readyz", "/openapi.json"):
                 assert client.get(path).status_code == 200
+            api = client.get("/openapi.json").json()
+        assert api["components"]["securitySchemes"]["HTTPBearer"]["scheme"] == "bearer"
+        secured = {
+            path for path, methods in api["paths"].items() for one in methods.values() if "security" in one
+        }
+        assert secured == {"/v1/tag", "/v1/explain", "/v1/model", "/v1/models", "/metrics"}
         right = {"authorization": "bearer second-token"}
         processes = {event["process"] for event in server.of("listening")}
         assert len(processes) == 2
@@ -99,7 +105,12 @@ def test_tokens_and_workers(folders, tmp_path):
         server.wait_for("listening", count=3)
         for _ in range(10):
             assert httpx.post(f"{server.url}/v1/tag", json=TEXT, headers=right).status_code == 200
+        load = Load(server.url, headers=right)
+        time.sleep(1)
         assert server.stop() == 0
+        load.stop()
+        assert load.errors == []
+        assert {status for status, _ in load.answers} == {200}
         assert "second-token" not in "".join(server.lines)
 
 
@@ -128,16 +139,16 @@ def test_workers_outlive_a_damaged_folder_but_not_their_supervisor(folders, tmp_
 class Load:
     """Threads that ask without end, and keep what they got."""
 
-    def __init__(self, url, threads=4, body=None):
+    def __init__(self, url, threads=4, body=None, headers=None):
         self.answers, self.retry_after, self.errors = [], [], []
         self.stopped = threading.Event()
-        self.body = body or TEXT
+        self.body, self.headers = body or TEXT, headers
         self.threads = [threading.Thread(target=self._ask, args=(url,)) for _ in range(threads)]
         for thread in self.threads:
             thread.start()
 
     def _ask(self, url):
-        with httpx.Client(base_url=url, timeout=30) as client:
+        with httpx.Client(base_url=url, timeout=30, headers=self.headers) as client:
             while not self.stopped.is_set():
                 try:
                     answer = client.post("/v1/tag", json=self.body)

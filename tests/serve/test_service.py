@@ -3,13 +3,18 @@
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
 from pathlib import Path
 
 import pytest
+import torch
 
+from chaincrf.crf import LinearChain
 from chaincrf.tagging import Constraint
+from chaincrf.tagging.trellis import trellis
 
 httpx = pytest.importorskip("httpx")
+jsonschema = pytest.importorskip("jsonschema")
 pytest.importorskip("fastapi")
 pytest.importorskip("prometheus_client")
 pytestmark = pytest.mark.slow
@@ -147,12 +152,60 @@ def test_models_health_and_metrics(client, names):
     assert 'chaincrf_queue_texts{model="names"} 0.0' in metrics
 
 
+def test_without_spans(client, names):
+    options = {"threshold": 0.1, "k_best": 2}
+    whole = client.post("/v1/tag", json={"text": TEXTS[1]} | options).json()["results"]
+    bare = client.post("/v1/tag", json={"text": TEXTS[1], "spans": False} | options).json()["results"]
+    for tagged in (*whole, *whole[0]["k_best"]):
+        assert tagged.pop("spans")
+    same(bare, whole)
+    assert bare[0]["tags"] == list(names.tag(TEXTS[1], threshold=0.1).tags)
+
+
 def test_openapi_has_examples_that_work(client):
     api = client.get("/openapi.json").json()
     for path, schema in (("/v1/tag", "TagRequest"), ("/v1/explain", "ExplainRequest")):
         for example in api["components"]["schemas"][schema]["examples"]:
             assert client.post(path, json=example).status_code == 200
         assert {"401", "413", "422", "503"} <= set(api["paths"][path]["post"]["responses"])
+    assert "securitySchemes" not in api["components"]
+
+
+def test_openapi_has_an_example_of_every_answer(client):
+    api = client.get("/openapi.json").json()
+    answers = [
+        content
+        for path in api["paths"].values()
+        for operation in path.values()
+        for answer in operation["responses"].values()
+        for content in answer["content"].values()
+    ]
+    assert len(answers) > 30
+    for content in answers:
+        schema = content.get("schema", {}) | {"components": api["components"]}
+        jsonschema.validate(content["example"], schema)
+
+
+def test_the_trellis_of_the_documentation_is_one():
+    from chaincrf.serve.examples import EXPLAINED, TAGGED
+
+    def tensor(name):
+        scores = [[-inf if one is None else one for one in row] for row in rows(EXPLAINED[name])]
+        return torch.tensor(scores, dtype=torch.float64)
+
+    def rows(value):
+        return value if isinstance(value[0], list) else [value]
+
+    start, end = tensor("start_transitions")[0], tensor("end_transitions")[0]
+    found = trellis(LinearChain(tensor("emissions")[None], tensor("transitions"), start, end))
+    assert found.log_partition == pytest.approx(EXPLAINED["log_partition"], abs=1e-4)
+    assert found.marginals.tolist() == [pytest.approx(row, abs=1e-4) for row in EXPLAINED["marginals"]]
+    assert [list(edge) for edge in found.edges] == [pytest.approx(e, abs=1e-4) for e in EXPLAINED["edges"]]
+    (best,) = EXPLAINED["best"]
+    assert (list(found.best[0].tags), found.broken) == (best["tags"], tuple(EXPLAINED["broken"]))
+    assert found.best[0].probability == pytest.approx(best["probability"], abs=1e-4)
+    (tagged,) = TAGGED["results"]
+    assert tagged["tags"] == [EXPLAINED["tags"][tag] for tag in best["tags"]]
 
 
 def test_what_the_documentation_asks(client):
