@@ -7,12 +7,13 @@ from itertools import pairwise
 
 __all__ = ["split_sentences"]
 
-# What may end a sentence, with the marks that close after it; or an empty line. Possessive, and never begun
-# in the midst of a run: linear in the text. It begins with a set of characters, which is looked for fast.
+# What may end a sentence, with the marks that close after it; or an empty line. Linear in the text: it is
+# never begun in the midst of a run, and no two parts share a character. It begins with a set of characters,
+# which is looked for fast.
 _BORDER = re.compile(
-    r"[.!?…。！？\n](?:(?<=[.!?…])(?<![.!?…]{2})[.!?…]*+[\"'”’»)\]]*+(?=\s)"
-    r"|(?<=[。！？])(?<![。！？]{2})[。！？]*+[”’»）」』]*+"
-    r"|(?<=\n)[^\S\n]*+\n)"
+    r"[.!?…。！？\n](?:(?<=[.!?…])(?<![.!?…]{2})[.!?…]*[\"'”’»)\]]*(?=\s)"
+    r"|(?<=[。！？])(?<![。！？]{2})[。！？]*[”’»）」』]*"
+    r"|(?<=\n)[^\S\n]*\n)"
 )
 _LAST_WORD = re.compile(r"[^\s\"'“‘«(\[]*\Z")  # before a full stop
 _ABBREVIATIONS = re.compile(
