@@ -1,0 +1,102 @@
+"""A trained model as users go on with it: calibrated, looked into, tagging any format, exported."""
+
+import json
+
+import pytest
+
+from chaincrf.training import train
+from corpora import SMALL, toy, toy_file
+
+from .commands import run
+
+TEXTS = ["She went to New York.", "Bob Ray left Oslo."]
+SPANS = [["New York"], ["Bob Ray", "Oslo"]]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    corpus = toy(folder)
+    train(corpus, corpus, SMALL)[0].save(folder / "model")
+    return folder / "model"
+
+
+def spans(path):
+    return [[span["text"] for span in json.loads(line)["spans"]] for line in path.read_text().splitlines()]
+
+
+def contents():
+    tokens = [text.replace(".", " .").split() for text in TEXTS]
+    rows = [[f"{i}\t{t}" + "\t_" * 8 for i, t in enumerate(own, start=1)] for own in tokens]
+    return {
+        "a.txt": "\n".join(TEXTS) + "\n",
+        "a.conll": "".join("\n".join(own) + "\n\n" for own in tokens),
+        "a.conllu": "".join("\n".join(own) + "\n\n" for own in rows),
+        "a.jsonl": "".join(json.dumps({"text": text}) + "\n" for text in TEXTS),
+    }
+
+
+@pytest.mark.parametrize("name", contents())
+def test_every_format_from_a_file_and_from_standard_input(model, tmp_path, name):
+    content = contents()[name]
+    (tmp_path / name).write_text(content)
+    run("tag", model, tmp_path / name, "--output", tmp_path / "x.jsonl")
+    assert spans(tmp_path / "x.jsonl") == SPANS
+    form = {"txt": "text"}.get(name[2:], name[2:])
+    out, _ = run("tag", model, "--input-format", form, "--output-format", form, stdin=content)
+    assert "New" in out
+    assert "York" in out
+
+
+def test_broken_lines_and_folders_that_go_on(model, tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "Ann left"}\n{"txt": 1}\n')
+    command = ("tag", model, tmp_path / "a.jsonl", "--output", tmp_path / "out", "--output-format", "jsonl")
+    assert "a.jsonl:2: expected 'text'" in run(*command, status=1)[1]
+    assert not list((tmp_path / "out").glob("*.jsonl"))
+    assert "skipped: 1 malformed; the first:" in run(*command, "--on-error", "skip")[1]
+    assert spans(tmp_path / "out" / "a.jsonl") == [["Ann"]]
+    assert "1 of 1 files were tagged before and are left out" in run(*command)[1]
+
+
+def test_calibrated_and_looked_into(model, tmp_path):
+    dev = toy_file(tmp_path / "dev.tsv")
+    for more in ((), ("--isotonic",)):
+        out, _ = run("calibrate", model, "--dev", dev, "--out", tmp_path / "calibrated", *more)
+        assert "expected calibration error:" in out
+        assert "precision>=0.95: probability" in out
+    out, _ = run("tag", tmp_path / "calibrated", "--threshold", "precision>=0.95", "--json", stdin=TEXTS[1])
+    assert [span["text"] for span in json.loads(out)["spans"]] == SPANS[1]
+    assert "needs a calibrated model" in run("tag", model, "--threshold", "precision>=0.95", status=1)[1]
+    assert "isotonic" in run("inspect", tmp_path / "calibrated")[0]
+    content = json.loads(run("inspect", model, "--json")[0])
+    assert content["labels"] == ["LOC", "PER"]
+    assert set(content["bytes"]) == {"config.json", "model.safetensors", "vocabulary.json"}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_exported_as_a_program(model, tmp_path):
+    from chaincrf.tagging.program import ProgramTagger
+
+    run("export", model, "--out", tmp_path / "program", "--format", "torch")
+    tagger = ProgramTagger(tmp_path / "program")
+    tokens = [text.replace(".", " .").split() for text in TEXTS]
+    for batch in (tokens, [tokens[0]], [["Oslo"]], [tokens[1] * 20, [], ["Ann"]]):
+        for own, found in zip(batch, tagger.tag(batch), strict=True):
+            (alone,) = run("tag", model, "--input-format", "conll", "--output-format", "conll",
+                           stdin="\n".join(own) + "\n")[:1]  # fmt: skip
+            assert found.tags == [line.split("\t")[1] for line in alone.splitlines() if line]
+            assert found.marginals.sum(axis=1) == pytest.approx([1.0] * len(own), abs=1e-5)
+    assert (
+        "--int8: expected"
+        in run("export", model, "--out", tmp_path / "x", "--format", "torch", "--int8", status=2)[1]
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_exported_as_a_graph(model, tmp_path):
+    pytest.importorskip("onnxruntime")
+    run("export", model, "--out", tmp_path / "onnx", "--int8")
+    names = {path.name for path in (tmp_path / "onnx").iterdir()}
+    assert names == {"model.onnx", "model.int8.onnx", "run.py", "vocabulary.json", "config.json"}
