@@ -114,6 +114,9 @@ def build_program(model: BiLSTMTagger, temperature: float = 1.0) -> ExportedProg
 class ProgramTagger(OnnxTagger):
     """A tagger that ``chaincrf export --format torch`` wrote, with the answers of an exported ONNX graph.
 
+    PyTorch's own format can hold pickled objects, and ``torch.export.load`` runs them: open only what you
+    exported. (A model folder and an ONNX graph cannot.)
+
     Args:
         folder: what was written.
     """
