@@ -16,6 +16,7 @@ import features as sparse
 import gpu as devices
 import rows as tables_by_rows
 import serve as serving
+import shards as sharding
 import steps as tagging_steps
 import tag as tagging
 import train as training
@@ -45,6 +46,7 @@ benchmark(devices.gpu_chunks)
 benchmark(serving.serve)
 benchmark(tagging_steps.steps)
 benchmark(tagging.tag)
+benchmark(sharding.shards)
 
 
 def milliseconds(contestants: dict[str, Callable[[], object]], rounds: int = 15) -> dict[str, float]:

@@ -74,6 +74,30 @@ def test_calibrated_and_looked_into(model, tmp_path):
     assert set(content["bytes"]) == {"config.json", "model.safetensors", "vocabulary.json"}
 
 
+def test_parquet_in_and_out(model, tmp_path):
+    pq, arrow = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
+    pq.write_table(arrow.table({"text": TEXTS, "id": ["a", "b"]}), tmp_path / "a.parquet")
+    run("tag", model, tmp_path / "a.parquet", "--output", tmp_path / "b.parquet")
+    rows = pq.read_table(tmp_path / "b.parquet").to_pylist()
+    assert [row["text"] for row in rows] == TEXTS
+    assert [[span["text"] for span in row["spans"]] for row in rows] == SPANS
+    assert all(0 < span["probability"] <= 1 for row in rows for span in row["spans"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_on_ray(model, tmp_path):
+    pytest.importorskip("ray")
+    for number in range(3):
+        (tmp_path / f"{number}.txt").write_text("\n".join(TEXTS) + "\n")
+    command = ("tag", model, "--ray", "local", "--workers", 1, "--input", tmp_path / "*.txt")
+    out = tmp_path / "out"
+    assert "--ray: expected files and --output FOLDER" in run(*command, status=2)[1]
+    run_process(*command, "--output", out, "--output-format", "jsonl")
+    assert [spans(out / f"{number}.jsonl") for number in range(3)] == [SPANS] * 3
+    assert json.loads((out / "manifest.json").read_text())["total"]["texts"] == 6
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_exported_as_a_program(model, tmp_path):

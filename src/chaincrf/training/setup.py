@@ -133,7 +133,9 @@ def _checked(corpus: Corpus, scheme: str | None) -> list[Sentence]:
         raise DataError("expected at least one sentence, found none", path=corpus.report.path)
     if any(sentence.tags is None for sentence in sentences):
         raise DataError("expected tagged sentences, found some without tags", path=corpus.report.path)
-    if scheme is not None and not any(set(sentence.tags or ()) - {"O", UNKNOWN_TAG} for sentence in sentences):
+    if scheme is not None and not any(
+        set(sentence.tags or ()) - {"O", UNKNOWN_TAG} for sentence in sentences
+    ):
         raise DataError("expected spans, found only the tag O", path=corpus.report.path)
     return sentences
 
@@ -179,7 +181,9 @@ def _tag_set(sentences: Sequence[Sentence], scheme: str | None, *, partial: bool
     if scheme is None:
         tags = {tag for sentence in sentences for tag in sentence.tags or ()}
         return sorted(tags - {UNKNOWN_TAG} if partial else tags)
-    labels = {span.label for sentence in sentences for span in tags_to_spans(completed(sentence.tags or ()), scheme)}
+    labels = {
+        span.label for sentence in sentences for span in tags_to_spans(completed(sentence.tags or ()), scheme)
+    }
     return scheme_tags(sorted(labels), scheme)
 
 
