@@ -1,8 +1,8 @@
 """Tagging end to end: a file of raw text lines to a file of JSON lines, beside other packages, in turns.
 
 All read the same lines and write text, tokens, their places and the spans found. Ours starts each turn
-without a word remembered. Tokens are counted as ours cuts them, for all alike. The F1 is that of the places of
-spans in the text, on the test data of the built-in disease corpus; what can be trained was trained on it.
+without a word remembered. Tokens are counted as ours cuts them, for all alike. The F1 is that of the places
+of spans in the text, on the test data of the built-in disease corpus; what can be trained was trained on it.
 """
 
 from __future__ import annotations

@@ -82,16 +82,12 @@ def test_the_loss_sums_over_what_is_not_known(partial, tmp_path):
 
 @pytest.mark.parametrize("head", ["crf", "softmax"])
 def test_a_tagger_learns_from_them(tmp_path, head):
-    lines = toy_file(tmp_path / "train.tsv", 8).read_text().splitlines()
-    drawn = np.random.default_rng(1).random(len(lines)) < 0.4
-    hidden = [f"{line.split()[0]}\t?" if line and drop else line for line, drop in zip(lines, drawn)]
-    # a span is marked as a whole or not at all
-    for i, line in enumerate(hidden):
-        if "\tI-" in line and (hidden[i - 1].endswith("?") or not hidden[i - 1]):
-            hidden[i] = f"{line.split()[0]}\t?"
-        elif line.endswith("?") and "\tI-" in lines[i] and not hidden[i - 1].endswith("?"):
-            hidden[i] = lines[i]
-    (tmp_path / "train.tsv").write_text("\n".join(hidden) + "\n")
+    lines, rng, hidden = [], np.random.default_rng(1), False
+    for line in toy_file(tmp_path / "train.tsv", 8).read_text().splitlines():
+        token, _, tag = line.partition("\t")
+        hidden = hidden if tag.startswith("I-") else rng.random() < 0.4  # spans are hidden as a whole
+        lines.append(f"{token}\t?" if token and hidden else line)
+    (tmp_path / "train.tsv").write_text("\n".join(lines) + "\n")
     corpus = read_corpus(tmp_path / "train.tsv", partial=True)
     assert corpus.report.unknown > 50
     assert corpus.report.repaired_moves == 0

@@ -1,7 +1,7 @@
 """Sentences of which some tags are not known: partial labels.
 
-A tag that is not known is written ``?``. What is marked is taken at its word: a marked span is whole, and what
-``O`` marks is outside of every span; only under ``?`` may further spans lie.
+A tag that is not known is written ``?``. What is marked is taken at its word: a marked span is whole, and
+what ``O`` marks is outside of every span; only under ``?`` may further spans lie.
 """
 
 from __future__ import annotations

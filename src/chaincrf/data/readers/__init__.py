@@ -11,9 +11,9 @@ from pathlib import Path
 
 from ...errors import ArgumentError, DataError, LabelError
 from ...labels.detection import detect_scheme
-from ...labels.partial import UNKNOWN_TAG, completed, rewritten
+from ...labels.partial import completed, rewritten
 from ...labels.scheme import Scheme, get_scheme
-from ...labels.spans import REPAIRS, ill_formed_moves, repair_tags, tags_to_spans
+from ...labels.spans import REPAIRS, ill_formed_moves, repair_tags
 from ..corpus import Corpus, ReadReport, counts
 from ..sentence import Sentence
 from .conll import ConllReader

@@ -36,8 +36,8 @@ class JsonlReader:
     `tokenize`; a span is ``[start, end, label]``, or an object with ``start`` and ``end`` (or
     ``start_offset`` and ``end_offset``) and ``label``; in characters, half-open; white space at either end is
     left out. ``{"tokens": [...], "tags": [...]}`` (or ``ner_tags``, ``pos_tags``, ``upos``, ``labels``) is
-    taken as it is. In partial labels a token outside of all spans is not known, and a span with the label ``O``
-    says that its tokens are in none.
+    taken as it is. In partial labels a token outside of all spans is not known, and a span with the label
+    ``O`` says that its tokens are in none.
 
     Attributes:
         guessed: nothing; the keys say what they hold.
