@@ -69,7 +69,12 @@ def _headline(comparison: Comparison, effect: Effect) -> str:
         text = f"With {seeds} seeds nothing is claimed: in these the CRF scores {plus_minus(effect)} {score}"
         text += " against softmax"
     decoding = comparison.effect("softmax-constrained", "softmax")
-    return text if decoding is None else text + f"; constrained decoding alone gives {signed(decoding.mean)}"
+    if decoding is None:
+        return text
+    shown = decoding.significant or decoding.p_adjusted is None
+    gives = "gives" if shown else "is not shown to give any of it:"
+    p = "" if decoding.p_adjusted is None else f" ({p_text(decoding.p_adjusted)})"
+    return f"{text}; constrained decoding alone {gives} {plus_minus(decoding)}{p}"
 
 
 def _figures(comparison: Comparison, effect: Effect) -> str:
