@@ -135,8 +135,9 @@ def _warm_up(tagger: Tagger) -> None:
         with suppress(ArgumentError):  # the tags know no such span of one token
             tagger.tag("Warm up.", constraints=[Constraint(0, 4, label)])  # with the probability of a span
             break
-    far_apart = torch.tensor([[[0.0, 1e4], [1e4, 0.0]]])  # such scores are summed by a kernel of their own
-    LinearChain(far_apart, torch.zeros(2, 2)).marginals()
+    # scores so far apart that they are summed by a kernel of their own: of the best tags one may not follow
+    emissions, transitions = torch.tensor([[[1e4, 0.0], [1e4, 0.0]]]), torch.tensor([[-torch.inf, 0], [0, 0]])
+    LinearChain(emissions, transitions).marginals()
 
 
 def _version(folder: Path) -> str:
