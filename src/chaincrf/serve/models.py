@@ -137,7 +137,7 @@ def _warm_up(tagger: Tagger) -> None:
             break
     # scores so far apart that they are summed by a kernel of their own: of the best tags one may not follow
     emissions, transitions = torch.tensor([[[1e4, 0.0], [1e4, 0.0]]]), torch.tensor([[-torch.inf, 0], [0, 0]])
-    LinearChain(emissions, transitions).marginals()
+    LinearChain(emissions, transitions).log_partition()
 
 
 def _version(folder: Path) -> str:
