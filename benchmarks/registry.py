@@ -16,7 +16,9 @@ import features as sparse
 import gpu as devices
 import rows as tables_by_rows
 import serve as serving
+import shards as sharding
 import steps as tagging_steps
+import tag as tagging
 import train as training
 
 __all__ = ["BENCHMARKS", "benchmark"]
@@ -43,6 +45,8 @@ benchmark(devices.gpu)
 benchmark(devices.gpu_chunks)
 benchmark(serving.serve)
 benchmark(tagging_steps.steps)
+benchmark(tagging.tag)
+benchmark(sharding.shards)
 
 
 def milliseconds(contestants: dict[str, Callable[[], object]], rounds: int = 15) -> dict[str, float]:
@@ -191,33 +195,6 @@ def vectors(data: Path | None) -> Iterator[Row]:
         seconds = time.perf_counter() - start
         opened = milliseconds({"open": lambda: load_vectors(table).row("Word399999")}, rounds=5)["open"]
         yield {"words": 400_000, "D": 100, "convert text, s": round(seconds, 1), "open converted, ms": opened}
-
-
-@benchmark
-def tag(data: Path | None) -> Iterator[Row]:
-    """Tagging speed from raw text, an untrained model of the default size, at three batch sizes."""
-    from chaincrf.data import get_corpus, read_corpus
-    from chaincrf.tagging import Tagger
-    from chaincrf.training import Recipe, build_model, prepare
-
-    del data
-    splits = {name: read_corpus(path) for name, path in get_corpus("ncbi-disease").splits.items()}
-    recipe = Recipe()
-    bundle = build_model(prepare(splits["train"], splits["dev"], recipe), recipe)
-    with tempfile.TemporaryDirectory() as folder:
-        Tagger(bundle).save(Path(folder) / "model")
-        tagger = Tagger.load(Path(folder) / "model")
-    texts = [" ".join(sentence.tokens) for sentence in splits["test"].sentences]
-    tokens = splits["test"].report.tokens
-    times = milliseconds(
-        {
-            str(size): lambda size=size: list(tagger.tag_all(texts, batch_tokens=size))
-            for size in (512, 2048, 8192)
-        },
-        rounds=5,
-    )
-    for size, value in times.items():
-        yield {"tokens in a batch": int(size), "tokens a second": round(1000 * tokens / value)}
 
 
 @benchmark

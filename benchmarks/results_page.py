@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from math import ceil, floor
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ import numpy as np
 
 from comparisons import CORPORA
 
-__all__ = ["Point", "leave_one_out", "write_index"]
+__all__ = ["Point", "effects_svg", "leave_one_out", "write_index"]
 
 PUBLISHED = (
     ("Huang, Xu & Yu 2015, Senna vectors", "CoNLL-2003", "85.17", "88.83", "+3.66"),
@@ -24,6 +25,23 @@ PUBLISHED = (
     ("Lester et al. 2020, 10 runs", "Snips, against constrained decoding", "96.07", "96.04", "-0.03"),
     ("Ma & Hovy 2016", "WSJ POS (accuracy)", "97.33", "97.55", "+0.22"),
 )
+
+
+CONTRASTS = {
+    ("softmax-constrained", "softmax"): "constrained decoding − greedy softmax",
+    ("crf", "softmax-constrained"): "CRF − constrained decoding",
+    ("crf", "softmax"): "CRF − greedy softmax",
+}
+ALTERNATIVE = "Differences in points with 95 % intervals, three a corpus; a filled dot is significant"
+STYLE = """
+text { font: 13px sans-serif; fill: #24292f; dominant-baseline: central } .middle { text-anchor: middle }
+line { stroke: #d0d7de } .zero { stroke: #24292f } .c0 { stroke: #d55e00 } .c1 { stroke: #0072b2 }
+.c2 { stroke: #57606a } line.c0, line.c1, line.c2 { stroke-width: 2 } circle { fill: none; stroke-width: 2 }
+circle.c0.sure { fill: #d55e00 } circle.c1.sure { fill: #0072b2 } circle.c2.sure { fill: #57606a }
+@media (prefers-color-scheme: dark) {
+text { fill: #e6edf3 } line { stroke: #444c56 } .zero { stroke: #e6edf3 } .c1 { stroke: #56b4e9 }
+circle.c1.sure { fill: #56b4e9 } .c2 { stroke: #adbac7 } circle.c2.sure { fill: #adbac7 } }
+"""
 
 
 class Point(NamedTuple):
@@ -68,6 +86,9 @@ def write_index(folder: Path) -> Path:
     }
     lines = ["# Does a CRF layer pay? The measured corpora", ""]
     lines += _answer(reports)
+    if reports:
+        lines += [f"![{ALTERNATIVE}](effects.svg)", ""]
+        _replace(folder / "effects.svg", effects_svg(reports))
     lines += _table(reports, "BIOES, and accuracy for parts of speech", None)
     lines += _table({name: r for name, r in reports.items() if r.other_schemes}, "The same in BIO", "BIO")
     lines += _record(reports, budgets)
@@ -78,11 +99,52 @@ def write_index(folder: Path) -> Path:
     lines += ["## Data and commands", ""]
     for name, report in reports.items():
         lines.append(f"- **{name}**: {report.attribution}. `{report.command}`")
-    path = folder / "index.md"
+    return _replace(folder / "index.md", "\n".join(lines) + "\n")
+
+
+def _replace(path: Path, text: str) -> Path:
+    """Write a file whole."""
     temporary = path.with_suffix(".tmp")
-    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
     return path
+
+
+def effects_svg(reports: dict[str, Any]) -> str:
+    """The three contrasts of each corpus with their intervals, filled where they are significant."""
+    rows = [
+        (place, number, effect)
+        for place, report in enumerate(reports.values())
+        for number, pair in enumerate(CONTRASTS)
+        if (effect := report.effect(*pair)) is not None and effect.low is not None
+    ]
+    low = floor(min(0.0, *(effect.low for *_, effect in rows)))
+    high = ceil(max(1.0, *(effect.high for *_, effect in rows)))
+    left, width, top, step, block = 150, 470, 92, 17, 63
+    bottom = top + len(reports) * block - 8
+
+    def x(points: float) -> str:
+        return f"{left + width * (points - low) / (high - low):.1f}"
+
+    parts = []
+    for number, title in enumerate(CONTRASTS.values()):
+        y = 16 + 20 * number
+        parts.append(f'<text x="{left}" y="{y}">{title}</text>')
+        parts.append(f'<circle class="c{number} sure" cx="{left - 14}" cy="{y}" r="5"/>')
+    for tick in range(low, high + 1, max(1, (high - low) // 8)):
+        parts.append(f'<line x1="{x(tick)}" x2="{x(tick)}" y1="{top - 14}" y2="{bottom}"/>')
+        parts.append(f'<text class="middle" x="{x(tick)}" y="{bottom + 14}">{tick:+d}</text>')
+    parts.append(f'<line class="zero" x1="{x(0)}" x2="{x(0)}" y1="{top - 14}" y2="{bottom}"/>')
+    parts += [f'<text x="4" y="{top + step + i * block}">{name}</text>' for i, name in enumerate(reports)]
+    for place, number, effect in rows:
+        y = top + place * block + number * step
+        ends = f'x1="{x(effect.low)}" x2="{x(effect.high)}"'
+        parts.append(f'<line class="c{number}" {ends} y1="{y}" y2="{y}"/>')
+        sure = " sure" if effect.significant else ""
+        parts.append(f'<circle class="c{number}{sure}" cx="{x(effect.mean)}" cy="{y}" r="5"/>')
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 {bottom + 28}" role="img">'
+    lines = [head, f"<title>{ALTERNATIVE}</title>", f"<style>{STYLE}</style>", *parts, "</svg>"]
+    return "\n".join(lines) + "\n"
 
 
 def _effect(report: Any, first: str, second: str, scheme: str | None, repair: str | None = None) -> Any:

@@ -27,7 +27,8 @@ from registry import BENCHMARKS
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ["chaincrf", "torch", "numpy", "numba", "llvmlite", "triton", "lightning-fabric"]
 PACKAGES += ["pytorch-crf", "TorchCRF", "torch-struct", "scipy", "sklearn-crfsuite"]
-PACKAGES += ["fastapi", "uvicorn"]
+PACKAGES += ["fastapi", "uvicorn", "onnxruntime", "ray", "spacy", "tokenizers"]
+PATHS = {"flair": "PYTHON", "spacy": "FOLDER"}
 
 
 def processor() -> str:
@@ -68,6 +69,7 @@ def options() -> argparse.ArgumentParser:
     extra = parser.add_argument_group("of some measurements")
     extra.add_argument("--rounds", type=int, help="turns of each contestant")
     extra.add_argument("--flair", type=Path, help="the Python of an environment that has Flair")
+    extra.add_argument("--spacy", type=Path, help="the folder of spaCy's model, if it is not installed")
     extra.add_argument("--corpora", nargs="+", help="the corpora to train on")
     extra.add_argument("--variants", nargs="+", help="what to train")
     extra.add_argument("--seeds", type=int, help="training runs of each")
@@ -85,7 +87,7 @@ def main() -> None:
     saved = given.pop("save", None)
     command += f" --save {saved}" if saved else ""
     for option, value in given.items():
-        said = "PYTHON" if isinstance(value, Path) else " ".join(map(str, as_list(value)))
+        said = PATHS.get(option) or " ".join(map(str, as_list(value)))
         command += f" --{option} {said}"
     takes = inspect.signature(BENCHMARKS[name]).parameters
     if unknown := given.keys() - takes.keys():

@@ -222,6 +222,21 @@ def training() -> str:
     )
 
 
+def tagging() -> str:
+    """From raw text lines to JSON lines, beside other packages, with the quartiles' middle."""
+    found, *rest = rows("tag")
+    rates, scores = found["tokens a second (quartiles)"], found["test F1"]
+    body = [
+        [name, f"{rate:,}", f"{scores[name]:.1f}" if name in scores else ""]
+        for name, (_, rate, _) in rates.items()
+    ]
+    table = markdown(["", "tokens a second", "test F1"], body)
+    ratios = [
+        [row["ratio"], f"{row['measured']:.2f}", f"at least {row['bar']}"] for row in rest if "ratio" in row
+    ]
+    return f"{table}\n\n{markdown(['ratio', 'measured', 'bar'], ratios)}"
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "ncbi": ncbi,
     "training": training,
@@ -232,6 +247,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "encoder": encoder,
     "features": features,
     "serve": serve,
+    "tagging": tagging,
     "accuracy": accuracy,
     "tuning": tuning,
 }

@@ -3,6 +3,7 @@
 import math
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -50,6 +51,10 @@ def test_the_page_is_made_of_the_reports(tmp_path):
     assert "3 corpora, 3 families" in text
     assert "[ewt-pos](ewt-pos/report.html)" in text
     assert "somebody & others" in text
+    picture = (tmp_path / "effects.svg").read_text()
+    ElementTree.fromstring(picture)
+    assert "](effects.svg)" in text
+    assert picture.count("<circle") == 3 + 3 * 3 + 1  # a legend, three corpora of spans, one of tags
 
 
 def test_without_reports_nothing_is_said(tmp_path):

@@ -1,6 +1,8 @@
 """The CRF on encoders of Transformers: a tiny random one, and a small pretrained one."""
 
 import logging
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -127,6 +129,27 @@ def test_saved_and_loaded(tokenizer, encoder, tmp_path, scheme):
         assert torch.equal(getattr(again.crf, name), getattr(model.crf, name))
     for (name, a), b in zip(model.state_dict().items(), again.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
+    assert again.tag(tokenizer, TOKENS) == model.tag(tokenizer, TOKENS)
+
+
+def test_pushed_to_a_hub(tokenizer, encoder, tmp_path, monkeypatch):
+    """All but the network: what is sent is what is loaded again."""
+    import huggingface_hub
+    from transformers.utils import hub
+
+    def received(self, repo_id, operations, **_):
+        assert repo_id == "somebody/tagger"
+        for file in operations:
+            (tmp_path / file.path_in_repo).write_bytes(Path(file.path_or_fileobj).read_bytes())
+
+    api, card = huggingface_hub.HfApi, huggingface_hub.ModelCard("# A tagger")
+    monkeypatch.setattr(api, "create_repo", lambda self, name, **_: SimpleNamespace(repo_id=name))
+    monkeypatch.setattr(api, "create_commit", received)
+    monkeypatch.setattr(hub, "create_and_tag_model_card", lambda *_, **__: card)
+    model = ChainCRFForTokenClassification.from_encoder(encoder, NAMES, scheme="BIO").eval()
+    model.push_to_hub("somebody/tagger")
+    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".safetensors", ".md"}
+    again = ChainCRFForTokenClassification.from_pretrained(tmp_path)
     assert again.tag(tokenizer, TOKENS) == model.tag(tokenizer, TOKENS)
 
 

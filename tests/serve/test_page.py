@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from serve.server import Running
+
 pytest.importorskip("fastapi")
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -247,3 +249,31 @@ def test_sixty_tokens_and_sixty_tags(page):
         page.keyboard.press("f")
     assert (path(page)[1], path(page)[30:]) == (page.locator(".name").last.inner_text(), best[30:])
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_server_with_a_token_asks_for_it(browser, folders, tmp_path):
+    (tmp_path / "tokens").write_text("right-token-0123\n")
+    with Running(folders["names"], "--token-file", tmp_path / "tokens", "--drain-seconds", 0) as guarded:
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(guarded.url)
+        page.locator("#login").wait_for()
+        assert page.evaluate("document.activeElement.id") == "token"
+        page.fill("#token", "wrong-token-0123")
+        page.keyboard.press("Enter")
+        page.get_by_text("The server does not accept this token.").wait_for()
+        assert page.locator("#login").is_visible()
+        assert not page.locator(".ring").count()
+        page.fill("#token", "right-token-0123")
+        page.get_by_role("button", name="Use it").click()
+        page.wait_for_selector(".ring.crf")
+        assert not page.locator("#login").is_visible()
+        assert not page.locator("#error").is_visible()
+        fill(page, TEXT)
+        page.reload()  # it is kept for this tab
+        page.wait_for_selector(".ring.crf")
+        other = browser.new_context().new_page()
+        other.goto(guarded.url)
+        other.locator("#login").wait_for()  # and for no other
+        other.context.close()
+        context.close()

@@ -248,3 +248,18 @@ def test_the_log_has_no_text(client, server):
     (own,) = [event for event in server.events if event.get("request") == "my-id"]
     assert (own["status"], own["texts"], own["tokens"], own["model"]) == (200, 1, 4, "names")
     assert json.dumps(own)
+
+
+def test_what_is_compiled_is_so_before_the_first_request(names, monkeypatch):
+    """The kernel for scores far apart is used by few sentences: the first of them must not wait for it."""
+    numba_cpu = pytest.importorskip("chaincrf.crf.kernels.numba_cpu")
+    models = pytest.importorskip("chaincrf.serve.models")
+    solve, used = numba_cpu._solve, set()
+
+    def noted(kernel, *rest):
+        used.add(kernel)
+        return solve(kernel, *rest)
+
+    monkeypatch.setattr(numba_cpu, "_solve", noted)
+    models._warm_up(names)
+    assert used == {numba_cpu.forward_backward, numba_cpu.viterbi_, numba_cpu.log_space}

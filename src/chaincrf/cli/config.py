@@ -114,6 +114,9 @@ class _DataConfig(_TrainingData):
 class TrainConfig(Recipe, _DataConfig):
     """Options of ``chaincrf train``."""
 
+    partial: bool = Field(
+        default=False, description="the training data hold partial labels: ? is a tag that is not known"
+    )
     out: Path = Field(Path("model"), description="the model folder to write")
     checkpoint_minutes: float = Field(
         default=10.0,

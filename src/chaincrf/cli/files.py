@@ -13,7 +13,9 @@ from .console import note
 __all__ = ["attribution_of", "read_file", "read_shards", "read_splits"]
 
 
-def read_file(path: Path, config: FormatConfig, task: str, scheme: str | None = None) -> Corpus:
+def read_file(
+    path: Path, config: FormatConfig, task: str, scheme: str | None = None, *, partial: bool = False
+) -> Corpus:
     """Read a file and print what was found in it; ``scheme`` is what another file of the corpus is in."""
     corpus = read_corpus(
         path,
@@ -23,6 +25,7 @@ def read_file(path: Path, config: FormatConfig, task: str, scheme: str | None = 
         token_column=config.token_column,
         tag_column=config.tag_column,
         tagset=config.tagset,
+        partial=partial,
         on_error=config.on_error,
     )
     note(corpus.report.describe())
@@ -56,7 +59,8 @@ def read_splits(config: TrainConfig | TuneConfig | CompareConfig) -> tuple[Corpu
         splits.update(get_corpus(config.corpus).splits)
     splits["test"] = _test_file(config)
     assert splits["train"] is not None  # the configuration was validated
-    train = read_file(splits["train"], config, config.task)
+    partial = isinstance(config, TrainConfig) and config.partial
+    train = read_file(splits["train"], config, config.task, partial=partial)
     config = config.model_copy(update={"format": train.report.format})
     dev, test = (
         _like(train, read_file(path, config, config.task, train.report.scheme)) if path else None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..data.corpus import Corpus
-from ..errors import ArgumentError, NotFiniteError
+from ..errors import ArgumentError, DataError, NotFiniteError
 from ..labels import get_scheme
 from ..tagging import Tagger
 from ..training import Epoch, Recipe, environment, in_scheme
@@ -85,6 +85,8 @@ def compare(
     if len(set(names)) < len(names):
         raise ArgumentError(f"schemes: expected distinct ones, got {names}")
     schemes = names if recipe.task == "ner" else names[:1]
+    if train.report.unknown:
+        raise DataError("expected training data with all tags known", path=train.report.path)
     bench = Bench(train, dev, test)
     for scheme in schemes:
         bench.gold(scheme if recipe.task == "ner" else None)  # what cannot be tested is not trained

@@ -69,7 +69,12 @@ def _headline(comparison: Comparison, effect: Effect) -> str:
         text = f"With {seeds} seeds nothing is claimed: in these the CRF scores {plus_minus(effect)} {score}"
         text += " against softmax"
     decoding = comparison.effect("softmax-constrained", "softmax")
-    return text if decoding is None else text + f"; constrained decoding alone gives {signed(decoding.mean)}"
+    if decoding is None:
+        return text
+    shown = decoding.significant or decoding.p_adjusted is None
+    gives = "gives" if shown else "is not shown to give any of it:"
+    p = "" if decoding.p_adjusted is None else f" ({p_text(decoding.p_adjusted)})"
+    return f"{text}; constrained decoding alone {gives} {plus_minus(decoding)}{p}"
 
 
 def _figures(comparison: Comparison, effect: Effect) -> str:
@@ -118,7 +123,9 @@ def _limits(comparison: Comparison) -> str:
     else:
         change = 100 * (ratio - 1)
         more = "more" if change >= 0 else "less"
-        parts.append(f"An epoch of the CRF takes {abs(change):.0f}% {more} time than one of softmax")
+        timed = min(len(variant.timed) for variant in (softmax, crf))
+        said = "one timed run of each" if timed == 1 else f"mean of {timed} timed runs of each"
+        parts.append(f"An epoch of the CRF took {abs(change):.0f}% {more} time than one of softmax ({said})")
     return ". ".join(parts)
 
 

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from ..errors import DataError
+from ..labels import UNKNOWN_TAG
 from .sentence import Sentence
 from .shapes import word_shape
 from .vocabulary import PADDING, Vocabulary
@@ -38,7 +39,7 @@ class Batch:
         chars: character indices of the batch's U distinct tokens, 0 where padded.
         shapes: shape of each distinct token, see :mod:`chaincrf.data.shapes`.
         types: row of ``chars`` and ``shapes`` for each token; 0 where padded, to be ignored there.
-        tags: gold tag indices, -100 where padded; None for unlabelled data.
+        tags: gold tag indices, -100 where padded or not known; None for unlabelled data.
     """
 
     index: Int[np.ndarray, " B"]
@@ -183,10 +184,12 @@ def encode(
     if not with_tags:
         return encoded
     tags = []
+    unknown = None if UNKNOWN_TAG in vocabulary.tags else UNKNOWN_TAG  # a tag set may have such a tag
     for number, sentence in enumerate(sentences, start=1):
         if sentence.tags is None:
             raise DataError(f"sentence {number}: expected gold tags, found none")
-        tags.append(np.array([vocabulary.tag(tag) for tag in sentence.tags], dtype=np.int64))
+        known = (-100 if tag == unknown else vocabulary.tag(tag) for tag in sentence.tags)
+        tags.append(np.fromiter(known, np.int64, len(sentence.tags)))
     return replace(encoded, tags=tags)
 
 

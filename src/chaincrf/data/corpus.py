@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..errors import DataError
+from ..labels import UNKNOWN_TAG, completed, tags_to_spans
 from .sentence import Sentence
 
-__all__ = ["Corpus", "ReadReport"]
+__all__ = ["Corpus", "ReadReport", "counts"]
 
 _SHOWN_LABELS = 8
 
@@ -32,6 +35,7 @@ class ReadReport:
         repaired_sentences: sentences that held at least one ill-formed move.
         repaired_moves: ill-formed moves before the repair.
         sha256: of the file's content (after decompression), in hexadecimal.
+        unknown: tokens whose tag is not known, in partial labels.
     """
 
     path: Path
@@ -47,6 +51,7 @@ class ReadReport:
     repaired_sentences: int
     repaired_moves: int
     sha256: str
+    unknown: int = 0
 
     @property
     def shown_path(self) -> str:
@@ -55,11 +60,13 @@ class ReadReport:
         return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else self.path)
 
     def describe(self) -> str:
-        """Say in one to four lines what was read, guessed, repaired and skipped."""
+        """Say in a few lines what was read, guessed, not known, repaired and skipped."""
         counts = f"{_count(self.sentences, 'sentence')}, {_count(self.tokens, 'token')}"
         lines = [f"{self.shown_path}: {counts}{self._describe_labels()}"]
         if self.guessed:
             lines.append(f"  guessed: {', '.join(self.guessed)}")
+        if self.unknown:
+            lines.append(f"  partial labels: the tags of {_count(self.unknown, 'token')} are not known")
         if self.repaired_moves:
             lines.append(
                 f"  repaired: {_count(self.repaired_moves, 'move')} that {self.scheme} forbids, "
@@ -79,6 +86,30 @@ class ReadReport:
         rest = len(self.labels) - len(shown)
         names = ", ".join(shown) + (f" and {_count(rest, 'more label')}" if rest else "")
         return f", {_count(sum(self.labels.values()), 'span')}" + (f" ({names})" if names else "")
+
+
+def counts(sentences: Sequence[Sentence], scheme: str | None, *, partial: bool) -> dict[str, Any]:
+    """The fields of a report that count: sentences, tokens, labels and unknown tags.
+
+    Args:
+        sentences: what is counted; tags, where present, are well-formed.
+        scheme: the scheme of the tags; None: tags are counted, not spans.
+        partial: ``?`` is a tag that is not known.
+    """
+    labels: Counter[str] = Counter()
+    unknown = 0
+    for sentence in sentences:
+        tags = sentence.tags or ()
+        if partial:
+            unknown += tags.count(UNKNOWN_TAG)
+            tags = completed(tags) if scheme else [tag for tag in tags if tag != UNKNOWN_TAG]
+        labels.update(tags if scheme is None else (span.label for span in tags_to_spans(tags, scheme)))
+    return {
+        "sentences": len(sentences),
+        "tokens": sum(map(len, sentences)),
+        "labels": dict(labels.most_common()),
+        "unknown": unknown,
+    }
 
 
 def _count(number: int, noun: str) -> str:

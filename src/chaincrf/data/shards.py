@@ -113,6 +113,8 @@ class _Writer:
             if (report.task, report.scheme) != (first.task, first.scheme):
                 problem = f"expected the scheme {first.scheme} of {first.shown_path}, found {report.scheme}"
                 raise DataError(problem, path=report.path)
+            if report.unknown:
+                raise DataError("expected all tags known: shards hold no partial labels", path=report.path)
             self._labels.update(report.labels)
             repaired.update(sentences=report.repaired_sentences, moves=report.repaired_moves)
             skipped += len(report.skipped)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 
 from ..errors import ArgumentError, DataError
-from ..labels import tags_to_spans
-from .corpus import Corpus
+from .corpus import Corpus, counts
 from .sentence import Sentence
 
 __all__ = ["hold_out"]
@@ -43,15 +41,6 @@ def hold_out(corpus: Corpus, share: float = 0.1) -> tuple[Corpus, Corpus]:
 
 
 def _part(corpus: Corpus, sentences: tuple[Sentence, ...]) -> Corpus:
-    scheme = corpus.report.scheme
-    labels: Counter[str] = Counter()
-    for sentence in sentences:
-        tags = sentence.tags or ()
-        labels.update(tags if scheme is None else (span.label for span in tags_to_spans(tags, scheme)))
-    report = replace(
-        corpus.report,
-        sentences=len(sentences),
-        tokens=sum(map(len, sentences)),
-        labels=dict(labels.most_common()),
-    )
+    report = corpus.report
+    report = replace(report, **counts(sentences, report.scheme, partial=report.unknown > 0))
     return Corpus(sentences, report)

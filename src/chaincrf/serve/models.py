@@ -11,6 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
+from ..crf import LinearChain
 from ..errors import ArgumentError, ModelError
 from ..tagging import Constraint, Tagger
 from ..tagging.bundle import file_sha256
@@ -132,6 +135,9 @@ def _warm_up(tagger: Tagger) -> None:
         with suppress(ArgumentError):  # the tags know no such span of one token
             tagger.tag("Warm up.", constraints=[Constraint(0, 4, label)])  # with the probability of a span
             break
+    # scores so far apart that they are summed by a kernel of their own: of the best tags one may not follow
+    emissions, transitions = torch.tensor([[[1e4, 0.0], [1e4, 0.0]]]), torch.tensor([[-torch.inf, 0], [0, 0]])
+    LinearChain(emissions, transitions).log_partition()
 
 
 def _version(folder: Path) -> str:

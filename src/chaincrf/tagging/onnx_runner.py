@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,10 @@ import numpy as np
 
 __all__ = ["OnnxTagger", "Result"]
 
+Run = Callable[[dict[str, np.ndarray]], Sequence[np.ndarray]]
+"""From the inputs by name to tags, scores, log-partitions and marginals."""
+
+OUTPUTS = ["tags", "score", "log_partition", "marginals"]
 _DIGITS = str.maketrans("123456789", "000000000")
 _SHAPES = ("lower", "upper", "title", "mixed", "digits", "alphanumeric", "marks")
 
@@ -44,18 +49,20 @@ class OnnxTagger:
     """
 
     def __init__(self, folder: str | Path, graph: str = "model.onnx") -> None:
-        import onnxruntime
-
         vocabulary = json.loads((Path(folder) / "vocabulary.json").read_text(encoding="utf-8"))
         self.tags: list[str] = vocabulary["tags"]
         self._words = {word: i for i, word in enumerate(vocabulary["words"], start=2)}
         self._chars = {char: i for i, char in enumerate(vocabulary["chars"], start=2)}
+        self._inputs, self._run = self._open(Path(folder) / graph)
+
+    def _open(self, path: Path) -> tuple[set[str], Run]:
+        """The names of the graph's inputs, and what gives its outputs."""
+        import onnxruntime
+
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        self._session: Any = onnxruntime.InferenceSession(
-            str(Path(folder) / graph), options, providers=["CPUExecutionProvider"]
-        )
-        self._inputs = {known.name for known in self._session.get_inputs()}
+        session: Any = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return {known.name for known in session.get_inputs()}, lambda given: session.run(OUTPUTS, given)
 
     def tag(self, sentences: list[list[str]]) -> list[Result]:
         """Tag sentences as one batch; an empty one has the empty path."""
@@ -63,8 +70,7 @@ class OnnxTagger:
         results = [Result([], 0.0, 0.0, np.zeros((0, len(self.tags)))) for _ in sentences]
         if not full:
             return results
-        names = ["tags", "score", "log_partition", "marginals"]
-        found = self._session.run(names, self.encode([sentences[i] for i in full]))
+        found = self._run(self.encode([sentences[i] for i in full]))
         for i, tags, score, log_partition, marginals in zip(full, *found, strict=True):
             length = len(sentences[i])
             path = [self.tags[tag] for tag in tags[:length] if tag >= 0]

@@ -22,7 +22,7 @@ from ..data.vector_formats import MAX_DIM
 from ..data.vectors import WordVectors, load_vectors
 from ..data.vocabulary import Vocabulary
 from ..errors import ConfigError, DataError, LabelError
-from ..labels import convert_tags, scheme_tags, tags_to_spans
+from ..labels import UNKNOWN_TAG, completed, convert_tags, rewritten, scheme_tags, tags_to_spans
 from ..tagging import Architecture, Bundle, ModelConfig
 from ..tagging.record import MAX_TAGS, MAX_WORDS
 from .recipe import Recipe
@@ -64,7 +64,7 @@ def in_scheme(corpus: Corpus, scheme: str | None) -> list[Sentence]:
             continue
         if sentence.tags and scheme is not None and source is not None and source != scheme:
             try:
-                tags = tuple(convert_tags(sentence.tags, source, scheme))
+                tags = rewritten(sentence.tags, lambda known: convert_tags(known, source, scheme))
             except LabelError as error:
                 raise DataError(f"sentence {number}: {error}", path=corpus.report.path) from None
             sentence = replace(sentence, tags=tags)  # noqa: PLW2901
@@ -90,6 +90,9 @@ def prepare(train: Corpus | ShardedCorpus, dev: Corpus, recipe: Recipe) -> Prepa
                 path=corpus.report.path,
             )
     scheme = recipe.scheme if recipe.task == "ner" else None
+    if dev.report.unknown:
+        problem = f"expected development data with all tags known, found {dev.report.unknown:,} that are not"
+        raise DataError(problem, path=dev.report.path)
     dev_sentences = _checked(dev, scheme)
     tables = _read_vectors(recipe)
     options: dict[str, Any] = {
@@ -108,7 +111,7 @@ def prepare(train: Corpus | ShardedCorpus, dev: Corpus, recipe: Recipe) -> Prepa
         encoded = StreamedSentences(train, vocabulary, scheme, recipe.shuffle_window)
     else:
         sentences = _checked(train, scheme)
-        tags = _tag_set(sentences, scheme)
+        tags = _tag_set(sentences, scheme, partial=train.report.unknown > 0)
         _check_size("tags", len(tags), MAX_TAGS, train.report.path)
         vocabulary = Vocabulary.build(sentences, tags, **options)
         encoded = encode(sentences, vocabulary, with_tags=True)
@@ -130,7 +133,9 @@ def _checked(corpus: Corpus, scheme: str | None) -> list[Sentence]:
         raise DataError("expected at least one sentence, found none", path=corpus.report.path)
     if any(sentence.tags is None for sentence in sentences):
         raise DataError("expected tagged sentences, found some without tags", path=corpus.report.path)
-    if scheme is not None and not any(set(sentence.tags or ()) - {"O"} for sentence in sentences):
+    if scheme is not None and not any(
+        set(sentence.tags or ()) - {"O", UNKNOWN_TAG} for sentence in sentences
+    ):
         raise DataError("expected spans, found only the tag O", path=corpus.report.path)
     return sentences
 
@@ -172,11 +177,13 @@ def build_model(prepared: Prepared, recipe: Recipe) -> Bundle:
     return bundle
 
 
-def _tag_set(sentences: Sequence[Sentence], scheme: str | None) -> list[str]:
-    tags = sorted({tag for sentence in sentences for tag in sentence.tags or ()})
+def _tag_set(sentences: Sequence[Sentence], scheme: str | None, *, partial: bool) -> list[str]:
     if scheme is None:
-        return tags
-    labels = {span.label for sentence in sentences for span in tags_to_spans(sentence.tags or (), scheme)}
+        tags = {tag for sentence in sentences for tag in sentence.tags or ()}
+        return sorted(tags - {UNKNOWN_TAG} if partial else tags)
+    labels = {
+        span.label for sentence in sentences for span in tags_to_spans(completed(sentence.tags or ()), scheme)
+    }
     return scheme_tags(sorted(labels), scheme)
 
 

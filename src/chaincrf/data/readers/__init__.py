@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -12,9 +11,10 @@ from pathlib import Path
 
 from ...errors import ArgumentError, DataError, LabelError
 from ...labels.detection import detect_scheme
+from ...labels.partial import completed, rewritten
 from ...labels.scheme import Scheme, get_scheme
-from ...labels.spans import REPAIRS, ill_formed_moves, repair_tags, tags_to_spans
-from ..corpus import Corpus, ReadReport
+from ...labels.spans import REPAIRS, ill_formed_moves, repair_tags
+from ..corpus import Corpus, ReadReport, counts
 from ..sentence import Sentence
 from .conll import ConllReader
 from .conllu import ConlluReader, is_conllu
@@ -47,6 +47,7 @@ def read_corpus(
     tagset: str = "upos",
     tagged: bool = True,
     repair: str = "conlleval",
+    partial: bool = False,
     on_error: str = "raise",
 ) -> Corpus:
     """Read a file of sentences.
@@ -64,6 +65,7 @@ def read_corpus(
         tagset: "upos" or "xpos", for CoNLL-U.
         tagged: whether tags are needed; with False only the tokens are read.
         repair: how ill-formed gold tags are read: "conlleval", "strict" or "drop".
+        partial: ``?`` stands for a tag that is not known; see :mod:`chaincrf.labels.partial`.
         on_error: "raise" at the first malformed sentence, or "skip" it and report.
 
     Returns:
@@ -87,6 +89,7 @@ def read_corpus(
         tagset=tagset,
         tagged=tagged,
         repair=repair,
+        partial=partial,
         on_error=on_error,
     )
     return corpus
@@ -104,6 +107,7 @@ def stream_corpus(
     tagset: str = "upos",
     tagged: bool = True,
     repair: str = "conlleval",
+    partial: bool = False,
     on_error: str = "raise",
 ) -> Iterator[Corpus]:
     """Read a file piece by piece; see :func:`read_corpus`, which reads one piece.
@@ -112,7 +116,7 @@ def stream_corpus(
         path: the file.
         piece: sentences in a piece; all by default. A scheme that is guessed is guessed from the first
             piece, and holds for all of them.
-        format, task, scheme, token_column, tag_column, tagset, tagged, repair, on_error: as of
+        format, task, scheme, token_column, tag_column, tagset, tagged, repair, partial, on_error: as of
             :func:`read_corpus`.
 
     Returns:
@@ -126,7 +130,7 @@ def stream_corpus(
         if value not in _CHOICES[name]:
             raise ArgumentError(f"{name}: expected one of {', '.join(_CHOICES[name])}, got {value!r}")
     known = None if scheme == "auto" else get_scheme(scheme)
-    options = Options(Path(path), task, tagged, known, token_column, tag_column, tagset, repair)
+    options = Options(Path(path), task, tagged, known, token_column, tag_column, tagset, repair, partial)
     with open_lines(options.path) as lines:
         if not lines.head:
             raise options.error("expected sentences, found an empty file")
@@ -155,6 +159,7 @@ def make_corpus(
     task: str = "ner",
     scheme: str | Scheme = "auto",
     repair: str = "conlleval",
+    partial: bool = False,
 ) -> Corpus:
     """A corpus of tagged sentences that come from elsewhere than a file that ``read_corpus`` reads.
 
@@ -162,7 +167,7 @@ def make_corpus(
         sentences: with their tags.
         source: where they come from, for messages and records.
         format: how they were written, for the report.
-        task, scheme, repair: as ``read_corpus``.
+        task, scheme, repair, partial: as ``read_corpus``.
 
     Raises:
         DataError: no sentence, or one without tags or with a tag of no scheme.
@@ -173,7 +178,7 @@ def make_corpus(
         if value not in _CHOICES[name]:
             raise ArgumentError(f"{name}: expected one of {', '.join(_CHOICES[name])}, got {value!r}")
     known = None if scheme == "auto" else get_scheme(scheme)
-    options = Options(Path(source), task, True, known, None, None, "upos", repair)
+    options = Options(Path(source), task, True, known, None, None, "upos", repair, partial)
     listed, digest = list(sentences), hashlib.sha256()
     for number, sentence in enumerate(listed, start=1):
         if sentence.tags is None:
@@ -198,26 +203,19 @@ def _corpus(
         found = f"no well-formed one; the first defect: {skipped[0]}" if skipped else "none with a token"
         raise options.error(f"expected sentences, found {found}")
     scheme, ill_formed = None, {}
-    labels: Counter[str] = Counter()
     if options.tagged and options.task == "ner":
         scheme = options.scheme
         if scheme is None:
             scheme, reason = _guess_scheme(sentences, options)
             guessed += (f"scheme={scheme.name} ({reason})",)
         ill_formed = _repair(sentences, scheme, options.repair)
-        for sentence in sentences:
-            labels.update(span.label for span in tags_to_spans(sentence.tags or (), scheme))
-    else:
-        labels.update(tag for sentence in sentences for tag in sentence.tags or ())
     report = ReadReport(
         path=options.path,
         format=format,
         task=options.task,
         scheme=scheme.name if scheme else None,
         guessed=guessed,
-        sentences=len(sentences),
-        tokens=sum(map(len, sentences)),
-        labels=dict(labels.most_common()),
+        **counts(sentences, scheme and scheme.name, partial=options.partial),
         skipped=tuple(skipped),
         repair=options.repair,
         repaired_sentences=len(ill_formed),
@@ -269,7 +267,7 @@ def _read(
 
 def _guess_scheme(sentences: Sequence[Sentence], options: Options) -> tuple[Scheme, str]:
     try:
-        detection = detect_scheme(sentence.tags or () for sentence in sentences)
+        detection = detect_scheme(completed(sentence.tags or ()) for sentence in sentences)
     except LabelError as error:
         raise options.error(str(error)) from error
     return detection.scheme, detection.reason
@@ -280,7 +278,8 @@ def _repair(sentences: list[Sentence], scheme: Scheme, repair: str) -> dict[int,
     ill_formed: dict[int, int] = {}
     for i, sentence in enumerate(sentences):
         tags = sentence.tags or ()
-        if moves := len(ill_formed_moves(tags, scheme)):
+        if moves := len(ill_formed_moves(completed(tags), scheme)):
             ill_formed[i] = moves
-            sentences[i] = replace(sentence, tags=tuple(repair_tags(tags, scheme, repair)))
+            mended = rewritten(tags, lambda known: repair_tags(known, scheme, repair))
+            sentences[i] = replace(sentence, tags=mended)
     return ill_formed

@@ -17,7 +17,7 @@ __all__ = ["Columns", "ConllReader", "guess_columns"]
 _BLANKS = re.compile("[ \t]+")  # not str.split(): a no-break space is part of its token
 _COMMENT = re.compile(r"#( |$|[\w.:]+\s*=|(begin|end) document)")
 _SENT_ID = re.compile(r"#\s*sent_id\s*=\s*(.+)")
-_NER_TAG = re.compile(r"O|[BIESLU]-.+")
+_NER_TAG = re.compile(r"O|[BIESLU]-.+|\?")
 _DOCUMENT = "-DOCSTART-"
 _MOST = 0.9  # files have defects: a column is what nine lines in ten say
 

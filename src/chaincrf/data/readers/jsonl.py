@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from ...errors import LabelError
+from ...labels.partial import UNKNOWN_TAG
 from ...labels.scheme import get_scheme
 from ...labels.spans import Span, spans_to_tags
 from ..sentence import Sentence
@@ -35,7 +36,8 @@ class JsonlReader:
     `tokenize`; a span is ``[start, end, label]``, or an object with ``start`` and ``end`` (or
     ``start_offset`` and ``end_offset``) and ``label``; in characters, half-open; white space at either end is
     left out. ``{"tokens": [...], "tags": [...]}`` (or ``ner_tags``, ``pos_tags``, ``upos``, ``labels``) is
-    taken as it is.
+    taken as it is. In partial labels a token outside of all spans is not known, and a span with the label
+    ``O`` says that its tokens are in none.
 
     Attributes:
         guessed: nothing; the keys say what they hold.
@@ -168,10 +170,16 @@ class JsonlReader:
                 )
                 raise self._options.error(problem, number)
         inside = [Span(starts[start], ends[end], label) for start, end, label in spans]
+        partial = self._options.partial
+        marked = [span for span in inside if not (partial and span.label == "O")]
         try:
-            return tuple(spans_to_tags(inside, len(offsets), self._scheme))
+            tags = spans_to_tags(marked, len(offsets), self._scheme)
         except LabelError as error:
             raise self._options.error(str(error), number) from None
+        if partial:
+            known = {i for span in inside for i in range(span.start, span.end)}
+            tags = [tag if i in known else UNKNOWN_TAG for i, tag in enumerate(tags)]
+        return tuple(tags)
 
 
 def _quote(span: Span, text: str) -> str:

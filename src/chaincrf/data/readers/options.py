@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import DataError, LabelError
+from ...labels.partial import UNKNOWN_TAG
 from ...labels.scheme import SCHEMES, Scheme, split_tag
 from .lines import MAX_TOKEN
 
@@ -27,6 +28,7 @@ class Options:
         tag_column: column of the tag, likewise.
         tagset: "upos" or "xpos", for CoNLL-U.
         repair: how ill-formed gold tags are read.
+        partial: ``?`` is a tag that is not known.
     """
 
     path: Path
@@ -37,6 +39,7 @@ class Options:
     tag_column: int | None
     tagset: str
     repair: str
+    partial: bool = False
 
     def error(self, problem: str, line: int | None = None, column: int | None = None) -> DataError:
         """Make an error with a place in this file."""
@@ -64,7 +67,7 @@ class Options:
         """
         if not tag or tag.isspace():
             raise self.error("expected a tag, found an empty field", line, column)
-        if self.task == "pos":
+        if self.task == "pos" or (self.partial and tag == UNKNOWN_TAG):
             return tag
         prefixes = self.scheme.prefixes if self.scheme else _PREFIXES
         try:
@@ -74,5 +77,6 @@ class Options:
         if not known:
             scheme = f" of {self.scheme.name}" if self.scheme else ""
             wanted = f"O, or one of {', '.join(prefixes)} with a label as in {prefixes[0]}-PER"
-            raise self.error(f"expected a tag{scheme} ({wanted}), found {tag!r}", line, column)
+            hint = ", which partial labels alone may hold" if tag == UNKNOWN_TAG else ""
+            raise self.error(f"expected a tag{scheme} ({wanted}), found {tag!r}{hint}", line, column)
         return tag

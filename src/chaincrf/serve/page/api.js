@@ -16,6 +16,8 @@ export function useToken(value) {
   sessionStorage.setItem("token", token);
 }
 
+export const hasToken = () => token !== "";
+
 async function ask(path, options, kind) {
   running.get(kind)?.abort();
   const abort = new AbortController();

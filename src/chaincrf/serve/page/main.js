@@ -1,6 +1,6 @@
 // The page: what was typed goes to the server, and what it answers is shown.
 
-import { get, post, Refused, useToken } from "./api.js";
+import { get, hasToken, post, Refused, useToken } from "./api.js";
 import { EXAMPLES } from "./examples.js";
 import { element, percent, score, softmax } from "./format.js";
 import { showPaths } from "./paths.js";
@@ -31,7 +31,8 @@ async function attempt(work) {
     if (error.name === "AbortError") return;
     if (error instanceof Refused && error.status === 401) {
       at("login").hidden = false;
-      at("token").focus();
+      at("token").select();
+      complain(hasToken() ? "The server does not accept this token." : "");
     } else complain(error instanceof Refused ? error.message : "The server does not answer.");
   }
 }
