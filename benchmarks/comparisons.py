@@ -182,6 +182,9 @@ def _one(budget: Budget, data: Path, seeds: int, jobs: int) -> dict[str, Any]:
             f"  run {done + 1} of {total}: {job.title}, seed {job.recipe.seed}", flush=True
         ),
     )
+    place = f"{data.absolute()}/"  # of one machine: what is below it is everybody's
+    files = [one.model_copy(update={"path": one.path.removeprefix(place)}) for one in result.corpus]
+    result = result.model_copy(update={"corpus": files})
     print(text_report(result))
     write_report(result, RESULTS / budget.name)
     effects = {

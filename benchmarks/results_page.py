@@ -133,7 +133,7 @@ def effects_svg(reports: dict[str, Any]) -> str:
         parts.append(f'<circle class="c{number} sure" cx="{left - 14}" cy="{y}" r="5"/>')
     for tick in range(low, high + 1, max(1, (high - low) // 8)):
         parts.append(f'<line x1="{x(tick)}" x2="{x(tick)}" y1="{top - 14}" y2="{bottom}"/>')
-        parts.append(f'<text class="middle" x="{x(tick)}" y="{bottom + 14}">{tick:+d}</text>')
+        parts.append(f'<text class="middle" x="{x(tick)}" y="{bottom + 14}">{f"{tick:+d}" if tick else 0}</text>')
     parts.append(f'<line class="zero" x1="{x(0)}" x2="{x(0)}" y1="{top - 14}" y2="{bottom}"/>')
     parts += [f'<text x="4" y="{top + step + i * block}">{name}</text>' for i, name in enumerate(reports)]
     for place, number, effect in rows:
@@ -176,6 +176,8 @@ def _answer(reports: dict[str, Any]) -> list[str]:
     )
     dropped = [report.effect("crf", "softmax", "drop") for report in ner.values()]
     mean_dropped = fmean(effect.mean for effect in dropped if effect is not None)
+    ahead = [name for name, report in ner.items() if _features_ahead(report)]
+    features = f"On {', '.join(ahead)} it" if ahead else "On no corpus it"
     text = f"""
 On {plain[0]} of {total} corpora of named entities a CRF scores significantly above a greedy softmax (below on
 {plain[1]}), by {plain[2]:+.1f} F1 in the mean of all, ill-formed spans repaired. Forbidding the softmax to
@@ -184,10 +186,19 @@ Against such a constrained softmax the CRF is significantly ahead on {rest[0]} o
 {rest[1]}, {rest[2]:+.1f} in the mean. Where ill-formed spans are dropped in place of repaired, the CRF's lead
 over a greedy softmax is {mean_dropped:+.1f} in the mean.
 
+A classical CRF on a dozen hand-made features, trained in seconds, is among the variants. {features}
+scores above the BiLSTM with a CRF.
+
 Each effect is one on new seeds and new sentences (documents where they are known), with a 95 % interval; p
 after Holm over the three contrasts of a corpus. BIO, and everything but the three contrasts, is exploratory.
 Budgets were reduced: see each report."""
     return [*text.strip().splitlines(), ""]
+
+
+def _features_ahead(report: Any) -> bool:
+    """Whether the CRF on features has the higher mean."""
+    means = {v.name: v.mean(report.repairs[0]) for v in report.variants}
+    return means.get("feature-crf", 0.0) > means["crf"]
 
 
 def _table(reports: dict[str, Any], title: str, scheme: str | None) -> list[str]:
@@ -241,7 +252,8 @@ def _record(reports: dict[str, Any], budgets: dict[str, Any]) -> list[str]:
     lines += [
         f"For each figure of `chaincrf compare --predict`: a line through the corpora of the other families "
         f"({len(points)} corpora, {len(families)} families) predicts CRF − constrained of the one left out. "
-        "With so few corpora only a correlation near one would mean anything.",
+        "With so few corpora only a correlation near one would mean anything; below zero the line foretold the "
+        "wrong direction.",
         "",
         "| figure | correlation | mean error, points |",
         "| --- | ---: | ---: |",
