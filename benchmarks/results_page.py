@@ -132,8 +132,9 @@ def effects_svg(reports: dict[str, Any]) -> str:
         parts.append(f'<text x="{left}" y="{y}">{title}</text>')
         parts.append(f'<circle class="c{number} sure" cx="{left - 14}" cy="{y}" r="5"/>')
     for tick in range(low, high + 1, max(1, (high - low) // 8)):
+        said = f"{tick:+d}" if tick else "0"
         parts.append(f'<line x1="{x(tick)}" x2="{x(tick)}" y1="{top - 14}" y2="{bottom}"/>')
-        parts.append(f'<text class="middle" x="{x(tick)}" y="{bottom + 14}">{f"{tick:+d}" if tick else 0}</text>')
+        parts.append(f'<text class="middle" x="{x(tick)}" y="{bottom + 14}">{said}</text>')
     parts.append(f'<line class="zero" x1="{x(0)}" x2="{x(0)}" y1="{top - 14}" y2="{bottom}"/>')
     parts += [f'<text x="4" y="{top + step + i * block}">{name}</text>' for i, name in enumerate(reports)]
     for place, number, effect in rows:
@@ -252,8 +253,8 @@ def _record(reports: dict[str, Any], budgets: dict[str, Any]) -> list[str]:
     lines += [
         f"For each figure of `chaincrf compare --predict`: a line through the corpora of the other families "
         f"({len(points)} corpora, {len(families)} families) predicts CRF − constrained of the one left out. "
-        "With so few corpora only a correlation near one would mean anything; below zero the line foretold the "
-        "wrong direction.",
+        "With so few corpora only a correlation near one would mean anything; below zero the line "
+        "foretold the wrong direction.",
         "",
         "| figure | correlation | mean error, points |",
         "| --- | ---: | ---: |",

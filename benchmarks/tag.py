@@ -35,7 +35,7 @@ from chaincrf.labels import tags_to_spans
 from chaincrf.tagging import load_bundle
 from chaincrf.tagging.document import read_document
 from chaincrf.tagging.export import export_onnx
-from chaincrf.tagging.files import FileTagger, Job
+from chaincrf.tagging.files import FileTagger, Job, in_threads
 from chaincrf.tagging.inference import emissions_of, predict
 from chaincrf.tagging.onnx_runner import OnnxTagger
 from chaincrf.tagging.output import render
@@ -76,9 +76,9 @@ class Lines:
 
 
 def text_lines(splits: dict[str, Corpus], folder: Path) -> Lines:
-    """The development and the test data, in this order."""
+    """All of the data, the test data last."""
     path = folder / "lines.txt"
-    sentences = [s for name in ("dev", "test") for s in splits[name].sentences]
+    sentences = [s for name in ("train", "dev", "test") for s in splits[name].sentences]
     texts = [" ".join(s.tokens) for s in sentences]
     path.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
     gold = []
@@ -91,12 +91,13 @@ def text_lines(splits: dict[str, Corpus], folder: Path) -> Lines:
     return Lines(path, len(texts), sum(len(tokenize(text)) for text in texts), gold)
 
 
-def ours(model: Path, job: Job, threads: int) -> Turn:
-    """This package, as ``chaincrf tag`` does it."""
+def ours(model: Path, threads: int, *, probabilities: bool) -> Turn:
+    """This package, as ``chaincrf tag --threads`` does it."""
+    job = Job(probabilities=probabilities, **in_threads(threads))
     bundle = load_bundle(model)
 
     def turn(source: Path, destination: Path) -> float:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(1)
         tagger = FileTagger(Tagger(bundle), job)
         start = perf_counter()
         tagger.tag(source, destination)
@@ -274,9 +275,9 @@ def _tag(folder: Path, flair: Path | None, spacy: Path | None, rounds: int) -> I
         if not model.exists():
             recipe = Recipe(hidden=HIDDEN, epochs=EPOCHS, device="cpu", **changes)
             train_tagger(splits["train"], splits["dev"], recipe)[0].save(model)
-        turns[name] = ours(model, Job(probabilities=False), threads)
-        turns[f"{name}, one thread"] = ours(model, Job(probabilities=False), 1)
-        turns[f"{name}, probabilities"] = ours(model, Job(), threads)
+        turns[name] = ours(model, threads, probabilities=False)
+        turns[f"{name}, one thread"] = ours(model, 1, probabilities=False)
+        turns[f"{name}, probabilities"] = ours(model, threads, probabilities=True)
         export_onnx(load_bundle(model), graphs, int8=True)
         turns[f"{name}, ONNX"] = exported(graphs, "model.onnx")
         turns[f"{name}, ONNX int8"] = exported(graphs, "model.int8.onnx")

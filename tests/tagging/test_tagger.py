@@ -118,6 +118,26 @@ def test_threads_share_a_tagger(tagger, real):
         assert [tagged.tags for tagged in pool.map(tagger.tag, texts * 2)] == expected * 2
 
 
+@pytest.mark.parametrize("probabilities", [True, False])
+def test_workers_answer_alike_and_in_order(tagger, real, probabilities):
+    texts = [" ".join(sentence.tokens) for sentence in real]
+    options = {"ahead": 100, "probabilities": probabilities}
+    assert list(tagger.tag_all(texts, workers=3, **options)) == list(tagger.tag_all(texts, **options))
+    with pytest.raises(ArgumentError, match="workers: expected at least 1, got 0"):
+        next(tagger.tag_all(texts, workers=0))
+
+
+def test_a_text_that_cannot_be_read_ends_the_workers(tagger):
+    def texts():
+        yield from ["Ann saw Bob Ray."] * 50
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        list(tagger.tag_all(texts(), workers=2, ahead=10))
+    with pytest.raises(ArgumentError, match="constraints"):
+        list(tagger.tag_all(["Ann."] * 50, workers=2, ahead=10, constraints=[[]]))
+
+
 def test_a_text_of_many_sentences_is_its_sentences(tagger):
     parts = ["Ann saw Bob Ray in Rome.", "She went to New York.", "Bob Ray left Oslo."] * 20
     parts = random.Random(0).sample(parts, 60)

@@ -51,7 +51,9 @@ def tag(
         typer.Option(help="a malformed text ends the run, or is skipped and counted"),
     ] = "raise",
     batch_tokens: Annotated[int, typer.Option(min=1, help="tokens in a batch: speed, not results")] = 1024,
-    threads: Annotated[int, typer.Option(min=1, max=MAX_THREADS, help="CPU threads")] = 1,
+    threads: Annotated[
+        int, typer.Option(min=1, max=MAX_THREADS, help="CPU threads, each with texts of its own")
+    ] = 1,
     ray: Annotated[
         str | None, typer.Option(help="tag on a Ray cluster, by its address; or 'local': on all cores here")
     ] = None,
@@ -70,7 +72,7 @@ def tag(
 
     `chaincrf tag model --ray local --input 'shards/*.parquet' --output tagged/ --output-format parquet`
     """
-    from ..tagging.files import Job
+    from ..tagging.files import Job, in_threads
 
     sources = _sources(files, input)
     form = _form(output_format, output, json)
@@ -83,12 +85,12 @@ def tag(
         threshold=_threshold(threshold),
         probabilities=threshold is not None or form in ("jsonl", "parquet"),
         batch_tokens=batch_tokens,
-        **({"ahead": 1} if interactive else {}),
+        **({"ahead": 1} if interactive else in_threads(threads)),
     )
     if ray is not None:
         _on_ray(model, sources, output, job, None if ray == "local" else ray, workers)
     else:
-        _here(model, sources, output, job, threads, interactive)
+        _here(model, sources, output, job, interactive)
 
 
 def _sources(files: list[Path] | None, pattern: str | None) -> list[Path]:
@@ -114,15 +116,13 @@ def _threshold(text: str | None) -> float | str | None:
         return text
 
 
-def _here(
-    model: Path, sources: list[Path], output: Path | None, job: Job, threads: int, interactive: bool
-) -> None:
+def _here(model: Path, sources: list[Path], output: Path | None, job: Job, interactive: bool) -> None:
     from ..tagging import Tagger
     from ..tagging.files import FileTagger
     from ..tagging.scale import shard_outputs
     from .console import note, use_threads
 
-    use_threads(threads)
+    use_threads(1)
     tagger = FileTagger(Tagger.load(model), job)
     folder = output if output is not None and _is_folder(output) else None
     places: dict[Path, Path | None] = dict.fromkeys(sources, output)

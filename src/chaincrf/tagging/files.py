@@ -13,7 +13,7 @@ from .document import Text
 from .output import open_output
 from .tagger import AHEAD, BATCH_TOKENS, Tagger
 
-__all__ = ["Counts", "FileTagger", "Job"]
+__all__ = ["Counts", "FileTagger", "Job", "in_threads"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Job:
         skip: leave out malformed texts and count them; otherwise the first one raises.
         threshold: see :meth:`Tagger.tag`.
         probabilities: compute them.
-        batch_tokens, ahead: see :meth:`Tagger.tag_all`.
+        batch_tokens, ahead, workers: see :meth:`Tagger.tag_all`.
     """
 
     input_format: str = "auto"
@@ -38,6 +38,19 @@ class Job:
     probabilities: bool = True
     batch_tokens: int = BATCH_TOKENS
     ahead: int = AHEAD
+    workers: int = 1
+
+
+def in_threads(threads: int) -> dict[str, int]:
+    """Settings of a :class:`Job` for so many threads: each takes a smaller part, so that all have one.
+
+    PyTorch itself should have one then (``torch.set_num_threads(1)``): the steps of an LSTM are too small to
+    be divided (``python benchmarks/run.py tag``).
+
+    Args:
+        threads: how many.
+    """
+    return {"workers": threads, "ahead": AHEAD // 4} if threads > 1 else {}
 
 
 @dataclass
@@ -113,6 +126,7 @@ class FileTagger:
                 texts(),
                 batch_tokens=job.batch_tokens,
                 ahead=job.ahead,
+                workers=job.workers,
                 threshold=job.threshold,
                 probabilities=job.probabilities,
             ):

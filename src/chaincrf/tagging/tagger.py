@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
 from pathlib import Path as FilePath
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -32,6 +35,7 @@ BATCH_TOKENS = 1024
 AHEAD = 64 * BATCH_TOKENS
 """Tokens read ahead: enough to fill batches with sentences of like length, little memory."""
 
+_In, _Out = TypeVar("_In"), TypeVar("_Out")
 Constraints = Callable[[str], Iterable[Constraint]] | Iterable[Iterable[Constraint]]
 
 
@@ -131,6 +135,7 @@ class Tagger:
         *,
         batch_tokens: int = BATCH_TOKENS,
         ahead: int = AHEAD,
+        workers: int = 1,
         threshold: float | str | None = None,
         constraints: Constraints | None = None,
         probabilities: bool = True,
@@ -142,6 +147,8 @@ class Tagger:
             batch_tokens: tokens computed together at most, padding included; a longer sentence is computed
                 alone. It changes the speed, not the result.
             ahead: tokens read before the first text is answered; 1 answers each text at once.
+            workers: threads, each of which tags so many tokens at a time; worth it where PyTorch itself has
+                one (``torch.set_num_threads(1)``).
             threshold: see :meth:`tag`.
             constraints: those of each text, in order; or a function that finds them in a text (in
                 ``Tagged.text``): a dictionary.
@@ -150,10 +157,12 @@ class Tagger:
         Raises:
             ArgumentError: as :meth:`tag`; or a size is below 1, or constraints for another number of texts.
         """
-        if batch_tokens < 1 or ahead < 1:
-            raise ArgumentError(f"batch_tokens, ahead: expected at least 1, got {batch_tokens} and {ahead}")
+        for name, size in {"batch_tokens": batch_tokens, "ahead": ahead, "workers": workers}.items():
+            if size < 1:
+                raise ArgumentError(f"{name}: expected at least 1, got {size}")
         least = self._threshold(threshold, probabilities)
-        for documents in _by_tokens(self._documents(texts, constraints), ahead):
+
+        def answer(documents: list[Document]) -> list[Tagged]:
             found = predict(
                 self.bundle,
                 [tokens for document in documents for tokens in document.sentences()],
@@ -168,8 +177,11 @@ class Tagger:
             if least is not None:
                 found = [_keep(prediction, least) for prediction in found]
             predictions = iter(found)
-            for document in documents:
-                yield document.tagged(islice(predictions, len(document.borders)))
+            return [document.tagged(islice(predictions, len(document.borders))) for document in documents]
+
+        yield from chain.from_iterable(
+            _mapped_by(workers, answer, _by_tokens(self._documents(texts, constraints), ahead))
+        )
 
     def k_best(self, text: Text, k: int, *, constraints: Iterable[Constraint] = ()) -> list[Path]:
         """The k most probable ways of tagging a text, the best first; fewer if there are not so many.
@@ -261,6 +273,21 @@ def _keep(prediction: Prediction, threshold: float) -> Prediction:
     return prediction._replace(
         tags=tags, spans=tuple(span for span, _ in kept), span_probabilities=tuple(p for _, p in kept)
     )
+
+
+def _mapped_by(workers: int, function: Callable[[_In], _Out], items: Iterable[_In]) -> Iterator[_Out]:
+    """Like ``map``, in order, in so many threads, while this one reads the next item."""
+    if workers == 1:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(workers) as threads:
+        waiting: deque[Future[_Out]] = deque()
+        for item in items:
+            waiting.append(threads.submit(function, item))
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _by_tokens(documents: Iterable[Document], ahead: int) -> Iterator[list[Document]]:
