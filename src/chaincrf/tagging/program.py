@@ -68,9 +68,9 @@ class _Program(nn.Module):
         super().__init__()
         self.model = copy.deepcopy(model).eval()
         self.temperature = temperature
-        self.model.encoder = _Encoder(self.model.encoder)
+        self.model.encoder = _Encoder(self.model.encoder)  # type: ignore[assignment]
         if isinstance(self.model.chars, CharLSTM):
-            self.model.chars.lstm = _Encoder(self.model.chars.lstm)
+            self.model.chars.lstm = _Encoder(self.model.chars.lstm)  # type: ignore[assignment]
 
     def forward(
         self,
@@ -133,4 +133,4 @@ class ProgramTagger(OnnxTagger):
                 found = module(**{name: torch.from_numpy(value) for name, value in given.items()})
             return [found[name].numpy() for name in OUTPUTS]
 
-        return set(program.graph_signature.user_inputs), run
+        return set(map(str, program.graph_signature.user_inputs)), run

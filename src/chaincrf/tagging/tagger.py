@@ -35,7 +35,8 @@ BATCH_TOKENS = 1024
 AHEAD = 64 * BATCH_TOKENS
 """Tokens read ahead: enough to fill batches with sentences of like length, little memory."""
 
-_In, _Out = TypeVar("_In"), TypeVar("_Out")
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
 Constraints = Callable[[str], Iterable[Constraint]] | Iterable[Iterable[Constraint]]
 
 
