@@ -32,7 +32,7 @@ CONTRASTS = {
     ("crf", "softmax-constrained"): "CRF − constrained decoding",
     ("crf", "softmax"): "CRF − greedy softmax",
 }
-ALTERNATIVE = "Differences in points with 95 % intervals, three a corpus; a filled dot is significant"
+ALTERNATIVE = "Differences in points with 95 % intervals, up to three a corpus; a filled dot is significant"
 STYLE = """
 text { font: 13px sans-serif; fill: #24292f; dominant-baseline: central } .middle { text-anchor: middle }
 line { stroke: #d0d7de } .zero { stroke: #24292f } .c0 { stroke: #d55e00 } .c1 { stroke: #0072b2 }
@@ -118,8 +118,8 @@ def effects_svg(reports: dict[str, Any]) -> str:
         for number, pair in enumerate(CONTRASTS)
         if (effect := report.effect(*pair)) is not None and effect.low is not None
     ]
-    low = floor(min(0.0, *(effect.low for *_, effect in rows)))
-    high = ceil(max(1.0, *(effect.high for *_, effect in rows)))
+    low = floor(min([0.0, *(effect.low for *_, effect in rows)]))
+    high = ceil(max([1.0, *(effect.high for *_, effect in rows)]))
     left, width, top, step, block = 150, 470, 92, 17, 63
     bottom = top + len(reports) * block - 8
 

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -226,7 +227,7 @@ class Flair:
             "labels": sorted({label for _, spans in sentences for *_, label in spans}),
             "hidden": HIDDEN,
             "epochs": EPOCHS,
-            "threads": torch.get_num_threads(),
+            "threads": 1,  # two are slower
         }
         (folder / "flair.json").write_text(json.dumps(content), encoding="utf-8")
         command = [python, Path(__file__).with_name("flair_lines.py"), folder / "flair.json"]
@@ -243,9 +244,16 @@ class Flair:
 
     def _said(self) -> str:
         assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(f"Flair's process ended with {self._process.wait()}")
+        return line.strip()
 
-    def close(self) -> None:
+    def __enter__(self) -> Flair:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """End the process."""
         self._process.terminate()
         self._process.wait()
@@ -289,21 +297,24 @@ def _tag(folder: Path, flair: Path | None, spacy: Path | None, rounds: int) -> I
         turns["Flair"] = other
     rates: dict[str, list[float]] = {name: [] for name in turns}
     scores: dict[str, float] = {}
-    for number in range(rounds + 1):  # one to warm up
-        for name, turn in turns.items():
-            seconds = turn(lines.path, folder / "answers.jsonl")
-            if number:
-                rates[name].append(lines.tokens / seconds)
-            else:
-                scores[name] = lines.f1(folder / "answers.jsonl")
-                print(f"{name}: F1 {scores[name]}, {lines.tokens / seconds:.0f} tokens a second", flush=True)
-    if other is not None:
-        other.close()
+    with other or nullcontext():
+        for number in range(rounds + 1):  # one to warm up
+            for name, turn in turns.items():
+                seconds = turn(lines.path, folder / "answers.jsonl")
+                if number:
+                    rates[name].append(lines.tokens / seconds)
+                else:
+                    scores[name] = lines.f1(folder / "answers.jsonl")
+                    print(
+                        f"{name}: F1 {scores[name]}, {lines.tokens / seconds:.0f} tokens a second", flush=True
+                    )
+    torch.set_num_threads(threads)
     found = {name: [round(q) for q in statistics.quantiles(own, n=4)] for name, own in rates.items()}
     yield {
         "lines": lines.lines,
         "tokens": lines.tokens,
         "turns": rounds,
+        "threads where nothing else is said": threads,
         "hidden": HIDDEN,
         "tokens a second (quartiles)": found,
         "test F1": {name: score for name, score in scores.items() if name != "spaCy"},
@@ -312,7 +323,8 @@ def _tag(folder: Path, flair: Path | None, spacy: Path | None, rounds: int) -> I
     for name, bar in ratios.items():
         one, two = name.split(" / ")
         if two in found:
-            yield {"ratio": name, "measured": round(found[one][1] / found[two][1], 2), "bar": bar}
+            both = [round(found[own][1] / found[two][1], 2) for own in (f"{one}, one thread", one)]
+            yield {"ratio": name, "one thread": both[0], f"{threads} threads": both[1], "bar": bar}
     yield {"where the time goes, us a token": {name: steps(folder / name, lines) for name in MODELS}}
 
 

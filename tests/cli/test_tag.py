@@ -93,6 +93,7 @@ def test_on_ray(model, tmp_path):
     command = ("tag", model, "--ray", "local", "--workers", 1, "--input", tmp_path / "*.txt")
     out = tmp_path / "out"
     assert "--ray: expected files and --output FOLDER" in run(*command, status=2)[1]
+    assert "--threads: expected 1 together with --ray" in run(*command, "--threads", 2, status=2)[1]
     run_process(*command, "--output", out, "--output-format", "jsonl")
     assert [spans(out / f"{number}.jsonl") for number in range(3)] == [SPANS] * 3
     assert json.loads((out / "manifest.json").read_text())["total"]["texts"] == 6

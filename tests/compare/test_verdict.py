@@ -38,7 +38,7 @@ def test_a_gain_with_five_seeds():
 def test_decoding_alone_without_a_shown_effect_is_called_so():
     comparison = make_comparison(FIVE | {"softmax-constrained": FIVE["softmax"]})
     alone = plus_minus(comparison.effect("softmax-constrained", "softmax"))
-    assert f"constrained decoding alone is not shown to give any of it: {alone}" in verdict(comparison)
+    assert f"constrained decoding alone is not shown to change it: {alone}" in verdict(comparison)
 
 
 def test_a_loss_is_said():

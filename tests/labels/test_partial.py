@@ -12,6 +12,8 @@ from chaincrf.errors import DataError
 from chaincrf.labels import UNKNOWN_TAG, completed, convert_tags, rewritten
 from chaincrf.training import train
 from chaincrf.training.setup import build_model, in_scheme, prepare
+from cli.commands import SMALL as SMALL_OPTIONS
+from cli.commands import run
 from corpora import SMALL, toy, toy_file
 from crf import oracle
 
@@ -64,7 +66,7 @@ def test_parts_of_speech_may_have_a_tag_of_this_name(tmp_path):
         assert (UNKNOWN_TAG in corpus.report.labels) is not partial
         sentences = in_scheme(corpus, None)
         vocabularies.append(Vocabulary.build(sentences, sorted(corpus.report.labels)))
-        (tags,) = encode(sentences, vocabularies[-1], with_tags=True).tags or ()
+        (tags,) = encode(sentences, vocabularies[-1], with_tags=True, partial=partial).tags or ()
         assert tags.tolist() == ([0, 1, -100] if partial else [1, 2, 0])
 
 
@@ -103,8 +105,53 @@ def test_where_all_tags_must_be_known_it_is_said(partial, tmp_path):
         read_corpus(tmp_path / "partial.tsv")
     with pytest.raises(DataError, match="development data with all tags known, found 3"):
         prepare(toy(tmp_path), partial, SMALL)
-    with pytest.raises(DataError, match="training data with all tags known"):
-        compare(partial, toy(tmp_path), toy(tmp_path), SMALL)
+    complete = toy(tmp_path)
+    for data in ((partial, complete, complete), (complete, complete, partial)):
+        with pytest.raises(DataError, match=r"partial.tsv: expected data with all tags known"):
+            compare(*data, SMALL)
     pytest.importorskip("pyarrow")
     with pytest.raises(DataError, match="shards hold no partial labels"):
         write_shards([partial], tmp_path / "shards")
+
+
+def test_a_question_mark_is_a_tag_in_partial_labels_alone(tmp_path):
+    (tmp_path / "notes.tsv").write_text("Ann\tB-PER\t?\nleft\tO\t?\n")
+    assert read_corpus(tmp_path / "notes.tsv").sentences[0].tags == ("B-PER", "O")
+    for name, separator in (("four.txt", " "), ("four.tsv", "\t")):
+        rows = [row.replace(" ", separator) for row in ("a NN x O", "b NN x B-PER")]
+        (tmp_path / name).write_text("\n".join(["# Who knows ?", *rows]) + "\n")
+        for partial in (False, True):
+            assert read_corpus(tmp_path / name, partial=partial).sentences[0].tokens == ("a", "b")
+    (tmp_path / "hash.tsv").write_text("#\t?\nAnn\tB-PER\n")
+    assert read_corpus(tmp_path / "hash.tsv", partial=True).sentences[0].tokens == ("#", "Ann")
+    (tmp_path / "o.jsonl").write_text('{"text": "Ann left", "spans": [[4, 8, "O"]]}')
+    with pytest.raises(DataError, match="found 'O', which partial labels alone may hold"):
+        read_corpus(tmp_path / "o.jsonl")
+
+
+def test_parts_of_speech_are_chosen_by_complete_data(tmp_path):
+    (tmp_path / "pos.tsv").write_text("Ann\tNOUN\nwho\tPRON\nleft\t?\n")
+    train, dev = (read_corpus(tmp_path / "pos.tsv", task="pos", partial=partial) for partial in (True, False))
+    with pytest.raises(DataError, match="development data with all tags known, found 1"):
+        prepare(train, dev, SMALL.model_copy(update={"task": "pos"}))
+
+
+def test_the_command(tmp_path):
+    (tmp_path / "train.tsv").write_text(COLUMNS)
+    dev = toy_file(tmp_path / "dev.tsv")
+    command = ["train", "--train", tmp_path / "train.tsv", "--out", tmp_path / "model", *SMALL_OPTIONS]
+    assert "which partial labels alone may hold" in run(*command, "--dev", dev, status=1)[1]
+    assert "say --dev FILE" in run(*command, "--partial", status=2)[1]
+    assert "the tags of 3 tokens are not known" in run(*command, "--dev", dev, "--partial")[1]
+    card = (tmp_path / "model.run" / "README.md").read_text()
+    assert "The tags of 3 tokens of the train data were not known." in card
+
+
+def test_the_same_file_read_otherwise_is_other_data(tmp_path):
+    record = {"text": "Ann Ray saw Rome .", "spans": [[0, 7, "PER"]]}
+    for split in ("train", "dev"):
+        (tmp_path / f"{split}.jsonl").write_text(json.dumps(record))
+    command = ["train", "--train", tmp_path / "train.jsonl", "--dev", tmp_path / "dev.jsonl"]
+    command += ["--out", tmp_path / "model", *SMALL_OPTIONS]
+    run(*command)
+    assert "other data" in run(*command, "--partial", "--resume", status=1)[1]

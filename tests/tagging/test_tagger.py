@@ -1,4 +1,5 @@
 import random
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from chaincrf import Sentence, Tagger, train
 from chaincrf.errors import ArgumentError
 from chaincrf.tagging import Constraint
+from chaincrf.tagging.inference import predict
 from corpora import SMALL, piece, toy
 
 
@@ -125,6 +127,23 @@ def test_workers_answer_alike_and_in_order(tagger, real, probabilities):
     assert list(tagger.tag_all(texts, workers=3, **options)) == list(tagger.tag_all(texts, **options))
     with pytest.raises(ArgumentError, match="workers: expected at least 1, got 0"):
         next(tagger.tag_all(texts, workers=0))
+
+
+def test_who_leaves_early_does_not_wait(tagger, monkeypatch):
+    begun = []
+
+    def slow(*arguments, **options):
+        begun.append(1)
+        time.sleep(0.2)
+        return predict(*arguments, **options)
+
+    monkeypatch.setattr("chaincrf.tagging.tagger.predict", slow)
+    answers = tagger.tag_all(["Ann saw Bob Ray."] * 100, workers=2, ahead=1)
+    next(answers)
+    start = time.perf_counter()
+    answers.close()
+    assert time.perf_counter() - start < 0.1
+    assert len(begun) <= 4
 
 
 def test_a_text_that_cannot_be_read_ends_the_workers(tagger):

@@ -36,6 +36,8 @@ def read_shards(config: TrainConfig | TuneConfig) -> tuple[ShardedCorpus, Corpus
     """The data of a command whose training data is a folder of shards; None if it is a file."""
     if config.train is None or not is_sharded(config.train):
         return None
+    if _partial(config):
+        raise ConfigError("--partial: expected files of training data, shards hold no partial labels")
     train = open_shards(config.train)
     note(train.report.describe())
     if train.count_error:
@@ -59,17 +61,22 @@ def read_splits(config: TrainConfig | TuneConfig | CompareConfig) -> tuple[Corpu
         splits.update(get_corpus(config.corpus).splits)
     splits["test"] = _test_file(config)
     assert splits["train"] is not None  # the configuration was validated
-    partial = isinstance(config, TrainConfig) and config.partial
-    train = read_file(splits["train"], config, config.task, partial=partial)
+    train = read_file(splits["train"], config, config.task, partial=_partial(config))
     config = config.model_copy(update={"format": train.report.format})
     dev, test = (
         _like(train, read_file(path, config, config.task, train.report.scheme)) if path else None
         for path in (splits["dev"], splits["test"])
     )
+    if dev is None and train.report.unknown:
+        raise ConfigError("say --dev FILE: the best epoch is chosen by data with all tags known")
     if dev is None:
         train, dev = hold_out(train)
         note(f"no development data: the last {len(dev.sentences)} sentences of the training data serve")
     return train, dev, test
+
+
+def _partial(config: FormatConfig) -> bool:
+    return isinstance(config, TrainConfig) and config.partial
 
 
 def _test_file(config: TrainConfig | TuneConfig | CompareConfig) -> Path | None:

@@ -52,7 +52,10 @@ def tag(
     ] = "raise",
     batch_tokens: Annotated[int, typer.Option(min=1, help="tokens in a batch: speed, not results")] = 1024,
     threads: Annotated[
-        int, typer.Option(min=1, max=MAX_THREADS, help="CPU threads, each with texts of its own")
+        int,
+        typer.Option(
+            min=1, max=MAX_THREADS, help="CPU threads; where there are many texts, each has its own"
+        ),
     ] = 1,
     ray: Annotated[
         str | None, typer.Option(help="tag on a Ray cluster, by its address; or 'local': on all cores here")
@@ -88,6 +91,8 @@ def tag(
         **({"ahead": 1} if interactive else in_threads(threads)),
     )
     if ray is not None:
+        if threads > 1:
+            raise ConfigError("--threads: expected 1 together with --ray, whose --workers have a CPU each")
         _on_ray(model, sources, output, job, None if ray == "local" else ray, workers)
     else:
         _here(model, sources, output, job, interactive)

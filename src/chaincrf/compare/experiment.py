@@ -85,8 +85,9 @@ def compare(
     if len(set(names)) < len(names):
         raise ArgumentError(f"schemes: expected distinct ones, got {names}")
     schemes = names if recipe.task == "ner" else names[:1]
-    if train.report.unknown:
-        raise DataError("expected training data with all tags known", path=train.report.path)
+    for corpus in (train, dev, test):
+        if corpus.report.unknown:
+            raise DataError("expected data with all tags known", path=corpus.report.path)
     bench = Bench(train, dev, test)
     for scheme in schemes:
         bench.gold(scheme if recipe.task == "ner" else None)  # what cannot be tested is not trained

@@ -72,7 +72,7 @@ def _headline(comparison: Comparison, effect: Effect) -> str:
     if decoding is None:
         return text
     shown = decoding.significant or decoding.p_adjusted is None
-    gives = "gives" if shown else "is not shown to give any of it:"
+    gives = "gives" if shown else "is not shown to change it:"
     p = "" if decoding.p_adjusted is None else f" ({p_text(decoding.p_adjusted)})"
     return f"{text}; constrained decoding alone {gives} {plus_minus(decoding)}{p}"
 

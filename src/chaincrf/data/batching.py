@@ -168,7 +168,11 @@ def plan_batches(
 
 
 def encode(
-    sentences: Sequence[Sentence], vocabulary: Vocabulary, *, with_tags: bool = False
+    sentences: Sequence[Sentence],
+    vocabulary: Vocabulary,
+    *,
+    with_tags: bool = False,
+    partial: bool = False,
 ) -> EncodedSentences:
     """Look every token up, once a distinct token.
 
@@ -176,6 +180,7 @@ def encode(
         sentences: the data.
         vocabulary: what the tagger knows.
         with_tags: encode the gold tags too.
+        partial: ``?`` is a tag that is not known, and becomes -100.
 
     Raises:
         DataError: if tags are wanted and a sentence has none, or one the vocabulary does not know.
@@ -184,7 +189,7 @@ def encode(
     if not with_tags:
         return encoded
     tags = []
-    unknown = None if UNKNOWN_TAG in vocabulary.tags else UNKNOWN_TAG  # a tag set may have such a tag
+    unknown = UNKNOWN_TAG if partial else None
     for number, sentence in enumerate(sentences, start=1):
         if sentence.tags is None:
             raise DataError(f"sentence {number}: expected gold tags, found none")

@@ -1,7 +1,8 @@
 """Sentences of which some tags are not known: partial labels.
 
 A tag that is not known is written ``?``. What is marked is taken at its word: a marked span is whole, and
-what ``O`` marks is outside of every span; only under ``?`` may further spans lie.
+what ``O`` marks is outside of every span; only under ``?`` may further spans lie. Where a scheme has no mark
+for the end (BIO, IOB1, IO), the likelihood lets a marked span go on under the ``?`` behind it.
 """
 
 from __future__ import annotations

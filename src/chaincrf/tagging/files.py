@@ -42,7 +42,7 @@ class Job:
 
 
 def in_threads(threads: int) -> dict[str, int]:
-    """Settings of a :class:`Job` for so many threads: each takes a smaller part, so that all have one.
+    """Settings of a :class:`Job` for so many threads, each with a part of some 16,000 tokens at a time.
 
     PyTorch itself should have one then (``torch.set_num_threads(1)``): the steps of an LSTM are too small to
     be divided (``python benchmarks/run.py tag``).

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from ..errors import ModelError
 from ..nn import BiLSTM, BiLSTMTagger, CharLSTM
 from .onnx_runner import OUTPUTS, OnnxTagger, Run
 
@@ -66,7 +67,7 @@ class _Program(nn.Module):
 
     def __init__(self, model: BiLSTMTagger, temperature: float) -> None:
         super().__init__()
-        self.model = copy.deepcopy(model).eval()
+        self.model = copy.deepcopy(model).cpu().eval()
         self.temperature = temperature
         self.model.encoder = _Encoder(self.model.encoder)  # type: ignore[assignment]
         if isinstance(self.model.chars, CharLSTM):
@@ -119,12 +120,17 @@ class ProgramTagger(OnnxTagger):
 
     Args:
         folder: what was written.
+
+    Raises:
+        ModelError: it holds no program.
     """
 
     def __init__(self, folder: str | Path) -> None:
         super().__init__(folder, "model.pt2")
 
     def _open(self, path: Path) -> tuple[set[str], Run]:
+        if not path.is_file():
+            raise ModelError(f"{path}: expected an exported program, found no file")
         program = torch.export.load(path)
         module = program.module()
 

@@ -281,14 +281,16 @@ def _mapped_by(workers: int, function: Callable[[_In], _Out], items: Iterable[_I
     if workers == 1:
         yield from map(function, items)
         return
-    with ThreadPoolExecutor(workers) as threads:
-        waiting: deque[Future[_Out]] = deque()
+    threads, waiting = ThreadPoolExecutor(workers), deque[Future[_Out]]()
+    try:
         for item in items:
             waiting.append(threads.submit(function, item))
             if len(waiting) > workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _by_tokens(documents: Iterable[Document], ahead: int) -> Iterator[list[Document]]:

@@ -23,6 +23,11 @@ def model_card(name: str, record: Mapping[str, Any], result: Mapping[str, Any]) 
     if "test" in result:
         found = result["test"]["accuracy"] if pos else result["test"]["spans"]["conlleval"]["f1"]
         scores.append(f"| test, {metric} | {100 * found:.2f} |")
+    open_tags = [
+        f"The tags of {part['unknown']:,} tokens of the {split} data were not known.\n"
+        for split, part in record["data"].items()
+        if "unknown" in part
+    ]
     data = [f"| {split} | `{part['path']}` | `{part['sha256']}` |" for split, part in record["data"].items()]
     settings = [f"| {field} | {value} |" for field, value in recipe.items()]
     versions = ", ".join(f"{field} {value}" for field, value in environment.items())
@@ -53,6 +58,7 @@ def model_card(name: str, record: Mapping[str, Any], result: Mapping[str, Any]) 
             "| --- | --- | --- |",
             *data,
             "",
+            *open_tags,
             "| setting | value |",
             "| --- | --- |",
             *settings,

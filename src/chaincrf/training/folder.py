@@ -87,10 +87,10 @@ class RunFolder:
             return None
         try:
             record = json.loads(file.read_text(encoding="utf-8"))
-            was, result = (record["recipe"], _hashes(record)), record.get("result")
+            was, result = (record["recipe"], _data(record)), record.get("result")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"{file}: damaged: {error!r}") from None
-        if result is not None and was != (run["recipe"], _hashes(run)):
+        if result is not None and was != (run["recipe"], _data(run)):
             other = "another recipe" if was[0] != run["recipe"] else "other data"
             raise ModelError(f"{self.path}: holds a run with {other} that has ended; leave out --resume")
         return result
@@ -148,5 +148,6 @@ class RunFolder:
         temporary.replace(self.path / name)
 
 
-def _hashes(run: Mapping[str, Any]) -> dict[str, str]:
-    return {split: data["sha256"] for split, data in run["data"].items()}
+def _data(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What tells data from other data: their hashes, and the tags that partial labels leave open."""
+    return {split: (data["sha256"], data.get("unknown", 0)) for split, data in run["data"].items()}

@@ -80,6 +80,7 @@ def run_record(recipe: Recipe, train: Corpus | ShardedCorpus, dev: Corpus) -> di
         "recipe": recipe.model_dump(mode="json"),
         "data": {
             split: {"path": str(corpus.report.path), "sha256": corpus.report.sha256}
+            | ({"unknown": corpus.report.unknown} if corpus.report.unknown else {})
             for split, corpus in (("train", train), ("dev", dev))
         },
         "environment": environment(),

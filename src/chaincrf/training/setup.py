@@ -90,10 +90,12 @@ def prepare(train: Corpus | ShardedCorpus, dev: Corpus, recipe: Recipe) -> Prepa
                 path=corpus.report.path,
             )
     scheme = recipe.scheme if recipe.task == "ner" else None
-    if dev.report.unknown:
-        problem = f"expected development data with all tags known, found {dev.report.unknown:,} that are not"
-        raise DataError(problem, path=dev.report.path)
+    partial = train.report.unknown > 0
     dev_sentences = _checked(dev, scheme)
+    unknown = sum((sentence.tags or ()).count(UNKNOWN_TAG) for sentence in dev_sentences)
+    if unknown and (partial or dev.report.unknown):
+        problem = f"expected development data with all tags known, found {unknown:,} that are not"
+        raise DataError(problem, path=dev.report.path)
     tables = _read_vectors(recipe)
     options: dict[str, Any] = {
         "min_count": recipe.min_count,
@@ -111,10 +113,10 @@ def prepare(train: Corpus | ShardedCorpus, dev: Corpus, recipe: Recipe) -> Prepa
         encoded = StreamedSentences(train, vocabulary, scheme, recipe.shuffle_window)
     else:
         sentences = _checked(train, scheme)
-        tags = _tag_set(sentences, scheme, partial=train.report.unknown > 0)
+        tags = _tag_set(sentences, scheme, partial=partial)
         _check_size("tags", len(tags), MAX_TAGS, train.report.path)
         vocabulary = Vocabulary.build(sentences, tags, **options)
-        encoded = encode(sentences, vocabulary, with_tags=True)
+        encoded = encode(sentences, vocabulary, with_tags=True, partial=partial)
     _check_size("words", len(vocabulary.words), MAX_WORDS, train.report.path)
     return Prepared(
         scheme=scheme,

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from ...labels.partial import UNKNOWN_TAG
 from ..sentence import Sentence
 from .lines import Line, Lines, blocks
 from .options import Options
@@ -17,7 +18,7 @@ __all__ = ["Columns", "ConllReader", "guess_columns"]
 _BLANKS = re.compile("[ \t]+")  # not str.split(): a no-break space is part of its token
 _COMMENT = re.compile(r"#( |$|[\w.:]+\s*=|(begin|end) document)")
 _SENT_ID = re.compile(r"#\s*sent_id\s*=\s*(.+)")
-_NER_TAG = re.compile(r"O|[BIESLU]-.+|\?")
+_NER_TAG = re.compile(r"O|[BIESLU]-.+")
 _DOCUMENT = "-DOCSTART-"
 _MOST = 0.9  # files have defects: a column is what nine lines in ten say
 
@@ -31,6 +32,7 @@ class Columns(NamedTuple):
         indexed: the first column numbers the tokens.
         token: column of the token, counted from 0 (options and messages count from 1).
         tag: column of the tag; None for untagged data.
+        partial: ``?`` is a tag that is not known.
     """
 
     tabs: bool
@@ -38,6 +40,7 @@ class Columns(NamedTuple):
     indexed: bool = False
     token: int = 0
     tag: int | None = None
+    partial: bool = False
 
     def split(self, text: str) -> list[str]:
         """Cut a line into fields; tabs after the last field do not count."""
@@ -55,8 +58,13 @@ class Columns(NamedTuple):
         fields = self.split(text)
         if not self.indexed and len(fields) == self.width:
             # "# O" is a token; "# text = ..." is one only if its last word happens to be a tag.
-            return ner and self.tag is not None and not _NER_TAG.fullmatch(fields[self.tag])
+            partial = self.partial and (self.tabs or self.width == 2)  # "# Who knows ?" is a comment
+            return ner and self.tag is not None and not _is_tag(fields[self.tag], partial=partial)
         return self.indexed or _COMMENT.match(text) is not None
+
+
+def _is_tag(text: str, *, partial: bool) -> bool:
+    return _NER_TAG.fullmatch(text) is not None or (partial and text == UNKNOWN_TAG)
 
 
 def _is_border(text: str) -> bool:
@@ -94,7 +102,7 @@ def guess_columns(head: Sequence[Line], options: Options) -> Columns:
         tag = _guess_tag_column(rows, token, indexed, options)
     if tag == token:
         raise options.error(f"expected two columns for token and tag, got column {token + 1} for both")
-    return Columns(tabs, width, indexed, token, tag if options.tagged else None)
+    return Columns(tabs, width, indexed, token, tag if options.tagged else None, options.partial)
 
 
 def _column(number: int | None, name: str, width: int, options: Options) -> int | None:
@@ -112,7 +120,7 @@ def _guess_tag_column(rows: Sequence[Sequence[str]], token: int, indexed: bool, 
         raise options.error(f"expected a column of tags after the token, found {found}")
     if options.task == "pos":
         return columns[0]
-    shares = {i: sum(_NER_TAG.fullmatch(row[i]) is not None for row in rows) / len(rows) for i in columns}
+    shares = {i: sum(_is_tag(row[i], partial=options.partial) for row in rows) / len(rows) for i in columns}
     best = max(shares.values())
     if best < 0.5:
         raise options.error(

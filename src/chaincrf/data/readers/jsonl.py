@@ -147,6 +147,9 @@ class JsonlReader:
         if type(start) is not int or type(end) is not int or not isinstance(label, str) or not label:
             problem = f"{key}: expected [start, end, label] or an object with these, found {_short(span)}"
             raise self._options.error(problem, number)
+        if label == "O" and not self._options.partial:
+            problem = f"{key}: expected a label, found 'O', which partial labels alone may hold"
+            raise self._options.error(problem, number)
         if not 0 <= start < end <= len(text) or not (inside := text[start:end]).strip():
             problem = f"{key}: expected a span of a text of {len(text)} characters, found {_short(span)}"
             raise self._options.error(problem, number)

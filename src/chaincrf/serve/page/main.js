@@ -31,6 +31,7 @@ async function attempt(work) {
     if (error.name === "AbortError") return;
     if (error instanceof Refused && error.status === 401) {
       at("login").hidden = false;
+      at("token").focus();
       at("token").select();
       complain(hasToken() ? "The server does not accept this token." : "");
     } else complain(error instanceof Refused ? error.message : "The server does not answer.");
