@@ -54,14 +54,14 @@ def test_the_page_is_made_of_the_reports(tmp_path):
     picture = (tmp_path / "effects.svg").read_text()
     ElementTree.fromstring(picture)
     assert "](effects.svg)" in text
-    assert picture.count("<circle") == 3 + 3 * 3 + 1  # a legend, three corpora of spans, one of tags
+    assert picture.count("<circle") == 4 + 3 * 4 + 1  # a legend, three corpora of spans, one of tags
 
 
 def test_one_seed_has_no_interval_to_draw(tmp_path):
     one = {name: {repair: values[:1] for repair, values in table.items()} for name, table in GAIN.items()}
     write_report(make_comparison(one), tmp_path / "wnut17")
     write_index(tmp_path)
-    assert (tmp_path / "effects.svg").read_text().count("<circle") == 3
+    assert (tmp_path / "effects.svg").read_text().count("<circle") == 4
 
 
 def test_without_reports_nothing_is_said(tmp_path):

@@ -91,6 +91,12 @@ def _figures(comparison: Comparison, effect: Effect) -> str:
             shown = " is not shown to differ: it scores" if rest.p_adjusted is not None else " scores"
             p = f" ({p_text(rest.p_adjusted)})" if rest.p_adjusted is not None else ""
             parts.append(f"Against constrained decoding the CRF{shown} {plus_minus(rest)}{p}")
+    both = comparison.effect("crf-constrained", "softmax-constrained")
+    if both is not None:
+        parts.append(
+            f"With the constraints in its training, too, it scores {plus_minus(both)} against that "
+            "(exploratory)"
+        )
     dropped = comparison.effect("crf", "softmax", "drop")
     if dropped is not None:
         parts.append(
