@@ -123,11 +123,11 @@ def pos(data: Path | None) -> Iterator[Row]:
 
 @benchmark
 def encoder(data: Path | None) -> Iterator[Row]:
-    """The BiLSTM on padded batches against PyTorch's packed one: a training step, lengths of 80 to 100 %."""
+    """A training step of the BiLSTM on padded batches against the packed one; reading against fused."""
     import torch
     from torch import nn
 
-    from chaincrf.nn import BiLSTM
+    from chaincrf.nn import BiLSTM, FusedBiLSTM
 
     del data
     for B, T, D, H in ((10, 15, 130, 200), (16, 25, 130, 100), (32, 25, 150, 100), (32, 40, 130, 256)):
@@ -153,8 +153,24 @@ def encoder(data: Path | None) -> Iterator[Row]:
                 "packed": packed,
             }
         )
-        shape = {"B": B, "T": T, "D": D, "H": H}
-        yield shape | times | {"packed / padded": round(times["packed"] / times["padded"], 2)}
+        fused, order = FusedBiLSTM(ours.eval()), lengths.sort(descending=True)[0].numpy()
+        table, types = (
+            fused.project(inputs.detach().flatten(0, 1)),
+            torch.arange(mask.numel()).view(mask.shape),
+        )
+        with torch.inference_mode():
+            times |= milliseconds(
+                {
+                    "reading": lambda: ours(inputs, mask),  # noqa: B023
+                    "reading, fused": lambda: fused.read(table, types, order),  # noqa: B023
+                }
+            )
+        ratios = {"packed / padded": ("packed", "padded"), "reading / fused": ("reading", "reading, fused")}
+        yield (
+            {"B": B, "T": T, "D": D, "H": H}
+            | times
+            | {name: round(times[one] / times[two], 2) for name, (one, two) in ratios.items()}
+        )
 
 
 @benchmark

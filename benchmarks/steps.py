@@ -30,7 +30,7 @@ def steps(data: Path | None, *, rounds: int = 7) -> Iterator[dict[str, Any]]:
     test = splits["test"].sentences
     words = [sentence.tokens for sentence in test]
     with torch.inference_mode():
-        batches = list(emissions_of(bundle, words, batch_tokens=1024))
+        batches = list(emissions_of(bundle, words, batch_tokens=2048))
         chains = [bundle.model.head.chain(b.emissions, b.mask, constrained=True) for b in batches]
     gold = [tags_to_spans(sentence.tags or (), splits["test"].report.scheme or "BIO") for sentence in test]
     spans = [[gold[row] for row in batch.rows] for batch in batches]
@@ -46,7 +46,7 @@ def steps(data: Path | None, *, rounds: int = 7) -> Iterator[dict[str, Any]]:
             span_probabilities()
 
     contestants: dict[str, Callable[[], object]] = {
-        "encoder, with look-up": lambda: list(emissions_of(bundle, words, batch_tokens=1024)),
+        "encoder, with look-up": lambda: list(emissions_of(bundle, words, batch_tokens=2048)),
         "Viterbi": lambda: [chain.viterbi() for chain in chains],
         "marginals": lambda: [chain.marginals() for chain in chains],
         "5 best paths": lambda: [chain.k_best(5) for chain in chains],

@@ -165,10 +165,13 @@ def encoder() -> str:
         [f"{row['B']}, {row['T']}, {row['D']}, {row['H']}"]
         + [f"{row[name]:.1f}" for name in ("padded", "padded, recurrent dropout", "packed")]
         + [f"{row['packed / padded']:.1f}"]
+        + [f"{row[name]:.1f}" for name in ("reading", "reading, fused", "reading / fused")]
         for row in rows("encoder")
     ]
     return markdown(
-        ["sentences, tokens, input, state", "padded", "with recurrent dropout", "packed", "ratio"], body
+        ["sentences, tokens, input, state", "padded", "with recurrent dropout", "packed", "ratio"]
+        + ["reading, padded", "reading, fused", "ratio"],
+        body,
     )
 
 

@@ -351,7 +351,7 @@ def steps(model: Path, lines: Lines) -> dict[str, float]:
     timed("vectors of words not yet seen", lambda: TypeVectors(bundle).look_up(sentences))
     known = TypeVectors(bundle)
     known.look_up(sentences)
-    timed("look-up, LSTM and scores", lambda: list(emissions_of(bundle, sentences, 1024, known)))
+    timed("look-up, LSTM and scores", lambda: list(emissions_of(bundle, sentences, 2048, known)))
     found = predict(bundle, sentences, probabilities=False, vectors=known)
     timed(
         "with Viterbi, tags and spans", lambda: predict(bundle, sentences, probabilities=False, vectors=known)

@@ -55,7 +55,7 @@ without, toy, messages = json.loads(sys.argv[1]), sys.argv[2], {}
 for modules, _ in without.values():
     sys.modules.update(dict.fromkeys(modules.split()))  # None: as if it were not installed
 from chaincrf.crf import backends
-backends._installed = lambda package: package not in sys.modules or sys.modules[package] is not None
+backends.installed = lambda package: package not in sys.modules or sys.modules[package] is not None
 for extra, (_, code) in without.items():
     try:
         exec(code)

@@ -29,7 +29,7 @@ def test_a_backend_asked_for_by_name_that_cannot_serve_raises(monkeypatch: pytes
         backend("numba"),
     ):
         LinearChain(torch.zeros(1, 2, 3, device="meta"), torch.zeros(3, 3, device="meta")).viterbi()
-    monkeypatch.setattr(backends, "_installed", lambda package: False)
+    monkeypatch.setattr(backends, "installed", lambda package: False)
     with pytest.raises(ArgumentError, match="numba, which is not installed"), backend("numba"):
         pass
 

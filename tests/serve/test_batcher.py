@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+import torch
 
 from chaincrf.serve.batcher import Batcher, Full
 
@@ -162,3 +163,13 @@ def test_an_idle_batcher_waits_for_company(run_async):
 
     assert run_async(started(batcher, work)) == [[2], [4]]
     assert recorder.batches == [("a", [1, 2])]
+
+
+def test_products_in_its_thread_are_those_of_the_caller():
+    """The same bits only if MKL uses as many threads there as here, which PyTorch does not see to."""
+    torch.manual_seed(0)
+    many, weights = [torch.randn(n, 128) for n in range(1, 40)], torch.randn(128, 512)
+    expected = [x @ weights for x in many]
+    batcher = make(lambda _, items: [x @ weights for x in items])
+    found = asyncio.run(started(batcher, lambda: batcher.submit("products", many, [1] * len(many))))
+    assert all(x.equal(y) for x, y in zip(found, expected, strict=True))

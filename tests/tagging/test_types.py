@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from chaincrf.data.batching import encode_tokens
+from chaincrf.nn import FusedBiLSTM
 from chaincrf.tagging.types import TypeVectors
 from tagging.models import WORDS, random_bundle
 
@@ -11,7 +12,10 @@ SENTENCES = [["Ann", "saw", "Ann"], ["Romania", "Rome"], [], [*WORDS, "supercali
 
 @pytest.mark.parametrize("chars", ["cnn", "lstm"])
 @pytest.mark.parametrize("most", [2, 1000])
-def test_scores_are_those_of_the_model(chars, most):
+@pytest.mark.parametrize("fused", [True, False])
+def test_scores_are_those_of_the_model(chars, most, fused, monkeypatch):
+    if not fused:
+        monkeypatch.setattr(FusedBiLSTM, "serves", lambda encoder: False)
     bundle = random_bundle(chars=chars)
     vectors = TypeVectors(bundle, most)
     for sentences in (SENTENCES[:2], SENTENCES, SENTENCES[:1]):
@@ -23,7 +27,7 @@ def test_scores_are_those_of_the_model(chars, most):
             batch = encode_tokens([tokens], bundle.vocabulary).batch(np.array([0]))
             with torch.inference_mode():
                 expected = bundle.model.emissions(**batch.inputs)
-                found = bundle.model.score(table[row][None], batch.mask)
+                found = vectors.score(table, torch.from_numpy(row)[None], batch.mask)
             torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 

@@ -50,7 +50,7 @@ def tag(
         Literal["raise", "skip"],
         typer.Option(help="a malformed text ends the run, or is skipped and counted"),
     ] = "raise",
-    batch_tokens: Annotated[int, typer.Option(min=1, help="tokens in a batch: speed, not results")] = 1024,
+    batch_tokens: Annotated[int, typer.Option(min=1, help="tokens in a batch: speed, not results")] = 2048,
     threads: Annotated[
         int,
         typer.Option(

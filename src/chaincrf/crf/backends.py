@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..errors import ArgumentError
 
-__all__ = ["Backend", "backend", "kernels_for"]
+__all__ = ["Backend", "backend", "installed", "kernels_for"]
 
 Backend = Literal["auto", "reference", "numba", "triton"]
 _INSTALL = {"numba": "pip install numba", "triton": "pip install 'chaincrf[gpu]'"}
@@ -43,7 +43,7 @@ def backend(name: Backend) -> Iterator[None]:
     """
     if name not in ("auto", "reference", "numba", "triton"):
         raise ArgumentError(f'backend must be "auto", "reference", "numba" or "triton", got {name!r}')
-    if name in ("numba", "triton") and not _installed(name):
+    if name in ("numba", "triton") and not installed(name):
         needed = f'backend "{name}" needs the package {name}, which is not installed'
         raise ArgumentError(f"{needed}; say: {_INSTALL[name]}")
     token = _chosen.set(name)
@@ -71,16 +71,17 @@ def kernels_for(emissions: Tensor) -> ModuleType | None:
     if chosen == "numba" and device != "cpu":
         raise ArgumentError(f'backend "numba" computes on CPUs, got emissions on {emissions.device}')
     if device == "cpu":
-        return _kernels("numba_cpu") if _installed("numba") else _without("numba")
+        return _kernels("numba_cpu") if installed("numba") else _without("numba")
     if device != "cuda":
         return None
-    if not _installed("triton"):
+    if not installed("triton"):
         return _without("triton")
     return None if _not_by_triton(emissions) else _kernels("triton_gpu")
 
 
 @cache
-def _installed(package: str) -> bool:
+def installed(package: str) -> bool:
+    """Whether a package can be imported."""
     return find_spec(package) is not None
 
 

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 __all__ = ["Batcher", "Full"]
 
 
@@ -65,7 +67,9 @@ class Batcher:
         self._waiting_weight = 0
         self._pace = 0.01  # seconds an item takes, a running mean
         self._arrived = asyncio.Event()
-        self._thread = ThreadPoolExecutor(1, "compute")
+        # In a thread of its own the matrix products of MKL know nothing of PyTorch's number of threads.
+        own = {"initializer": torch.set_num_threads, "initargs": (torch.get_num_threads(),)}
+        self._thread = ThreadPoolExecutor(1, "compute", **own)
         self._task: asyncio.Task[None] | None = None
         self._ending = False
 

@@ -46,7 +46,7 @@ def predict(
     sentences: Sequence[Sequence[str]],
     *,
     allowed: Allowed | None = None,
-    batch_tokens: int = 1024,
+    batch_tokens: int = 2048,
     probabilities: bool = True,
     temperature: float = 1.0,
     vectors: TypeVectors | None = None,
@@ -103,7 +103,7 @@ def predict_k_best(
     k: int,
     *,
     allowed: Allowed | None = None,
-    batch_tokens: int = 1024,
+    batch_tokens: int = 2048,
     temperature: float = 1.0,
     vectors: TypeVectors | None = None,
 ) -> list[list[tuple[tuple[str, ...], float]]]:
@@ -176,16 +176,15 @@ def emissions_of(
     """
     if batch_tokens < 1:
         raise ArgumentError(f"batch_tokens: expected at least 1, got {batch_tokens}")
-    rows, table = (vectors or TypeVectors(bundle)).look_up(sentences)
+    vectors = vectors or TypeVectors(bundle)
+    rows, table = vectors.look_up(sentences)
     lengths = np.array([len(row) for row in rows], dtype=np.int64)
     for index in plan_batches(lengths, tokens=batch_tokens):
         counts = torch.from_numpy(np.arange(int(lengths[index[0]])) < lengths[index, None])
         types = np.zeros(tuple(counts.shape), dtype=np.int64)
         types[counts.numpy()] = np.concatenate([rows[i] for i in index])
         mask = counts.to(table.device)
-        with torch.inference_mode():
-            inputs = table.index_select(0, torch.from_numpy(types.ravel()).to(table.device))
-            emissions = bundle.model.score(inputs.view(*types.shape, -1), mask)
+        emissions = vectors.score(table, torch.from_numpy(types).to(table.device), mask)
         yield Scored(index.tolist(), mask, emissions)
 
 

@@ -29,10 +29,10 @@ from .types import TypeVectors
 
 __all__ = ["AHEAD", "BATCH_TOKENS", "Constraints", "Tagger"]
 
-BATCH_TOKENS = 1024
+BATCH_TOKENS = 2048
 """Tokens in a batch: enough for matrix products at full speed, few enough that little of it is padding."""
 
-AHEAD = 64 * BATCH_TOKENS
+AHEAD = 32 * BATCH_TOKENS
 """Tokens read ahead: enough to fill batches with sentences of like length, little memory."""
 
 _In = TypeVar("_In")
@@ -281,7 +281,9 @@ def _mapped_by(workers: int, function: Callable[[_In], _Out], items: Iterable[_I
     if workers == 1:
         yield from map(function, items)
         return
-    threads, waiting = ThreadPoolExecutor(workers), deque[Future[_Out]]()
+    # In a thread of its own the matrix products of MKL know nothing of PyTorch's number of threads.
+    own = {"initializer": torch.set_num_threads, "initargs": (torch.get_num_threads(),)}
+    threads, waiting = ThreadPoolExecutor(workers, **own), deque[Future[_Out]]()
     try:
         for item in items:
             waiting.append(threads.submit(function, item))

@@ -1,7 +1,8 @@
 """A vector a distinct token, computed once: what the encoder reads does not depend on the sentence.
 
 A word has one vector, whatever stands beside it: that of the word table, of its characters and of its shape,
-side by side. In running text nine tokens of ten were seen before, so a look-up stands for the character CNN.
+side by side. In running text nine tokens of ten were seen before, so a look-up stands for the character CNN,
+and for the products of the LSTM's input weights where :class:`~chaincrf.nn.FusedBiLSTM` serves.
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ from threading import Lock
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ..data.batching import encode_tokens
+from ..nn.fused_bilstm import FusedBiLSTM
 from .bundle import Bundle
 
-__all__ = ["MOST_TYPES", "TypeVectors"]
+__all__ = ["MOST_BYTES", "TypeVectors"]
 
-MOST_TYPES = 2**16
-"""Distinct tokens that are kept (some 40 MB with the default sizes); one more, and it is begun anew."""
+MOST_BYTES = 2**27
+"""What is kept (32,768 distinct tokens with 128 hidden units); one token more, and it is begun anew."""
 
 _PIECE = 2048
 
@@ -31,12 +33,16 @@ class TypeVectors:
 
     Args:
         bundle: the model, whose weights stay as they are.
-        most: distinct tokens that are kept; a single call may have more.
+        most: distinct tokens that are kept, as many as :data:`MOST_BYTES` hold if None; a single call may
+            have more.
     """
 
-    def __init__(self, bundle: Bundle, most: int = MOST_TYPES) -> None:
+    def __init__(self, bundle: Bundle, most: int | None = None) -> None:
         self._bundle = bundle
-        self._most = most
+        model = bundle.model
+        self._fused = FusedBiLSTM(model.encoder) if FusedBiLSTM.serves(model.encoder) else None
+        self._size = self._fused.size if self._fused else model.input_size
+        self._most = most or MOST_BYTES // (self._size * model.projection.weight.element_size())
         self._lock = Lock()
         self._rows: dict[str, int] = {}
         self._table: Tensor | None = None
@@ -64,15 +70,31 @@ class TypeVectors:
             ]
         return found, table
 
+    def score(
+        self, table: Float[Tensor, "U D"], types: Int[Tensor, "B T"], mask: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "B T K"]:
+        """A score for every tag at every token.
+
+        Args:
+            table: of :meth:`look_up`.
+            types: the row of each token in it, 0 beyond the end of a sentence.
+            mask: True where there is a token; the longest sentence first.
+        """
+        model = self._bundle.model
+        with torch.inference_mode():
+            if self._fused is not None:
+                return model.projection(self._fused.read(table, types, mask.sum(dim=1).numpy()))
+            return model.score(table.index_select(0, types.flatten()).view(*types.shape, -1), mask)
+
     def _add(self, tokens: list[str]) -> None:
         """Compute the vectors of new tokens; rows that others read are left alone."""
         model = self._bundle.model
         filled = len(self._rows) + 1
         with torch.inference_mode():
             if self._table is None:
-                self._table = model.projection.weight.new_zeros(1, model.input_size)
+                self._table = model.projection.weight.new_zeros(1, self._size)
             if filled + len(tokens) > len(self._table):
-                table = self._table.new_zeros(2 * (filled + len(tokens)), model.input_size)
+                table = self._table.new_zeros(2 * (filled + len(tokens)), self._size)
                 table[:filled] = self._table[:filled]
                 self._table = table
             # Tokens of like length together: the character encoder reads little padding.
@@ -83,5 +105,6 @@ class TypeVectors:
                 batch = encoded.batch(np.array([0])).to(self._table.device)
                 # A batch knows its types in ascending order, which is that of the piece: all are distinct.
                 vectors = model.represent(batch.words[0], chars=batch.chars, shapes=batch.shapes)
-                self._table[filled + first : filled + first + len(piece)] = vectors
+                kept = vectors if self._fused is None else self._fused.project(vectors)
+                self._table[filled + first : filled + first + len(piece)] = kept
         self._rows |= {token: filled + i for i, token in enumerate(order)}

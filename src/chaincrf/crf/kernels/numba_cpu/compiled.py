@@ -23,15 +23,15 @@ from numba.extending import register_jitable
 
 __all__ = ["compiled", "entry", "named", "plain"]
 
-NOTICE = "chaincrf: compiling the CRF for this processor, once (ten to twenty seconds)"
+NOTICE = "chaincrf: compiling for this processor, once (ten to twenty seconds)"
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
 _LIKE = {torch.float32: float32, torch.float64: float64}
 _CALL = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
-def compiled(function: Callable[..., Any]) -> Any:
-    """For what is called by compiled functions only."""
-    return njit(**_OPTIONS)(inspect.unwrap(function))
+def compiled(function: Callable[..., Any], *, contract: bool = False) -> Any:
+    """For what is called by compiled functions only; ``contract``: may round a product and a sum once."""
+    return njit(**_OPTIONS, fastmath={"contract"} if contract else False)(inspect.unwrap(function))
 
 
 def named(function: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -77,7 +77,7 @@ class entry:  # noqa: N801 (a decorator)
             try:
                 function.enable_caching()
                 # Numba looks at the file of the function alone, yet others are compiled into it.
-                function._cache._cache_file._source_stamp = _sources()
+                function._cache._cache_file._source_stamp = _sources(inspect.getfile(self.function))
             except RuntimeError:  # no folder can be written: compile in each process
                 pass
             address = _kept(function) or _fresh(function)
@@ -117,6 +117,7 @@ def _fresh(function: CFunc) -> int:
 
 
 @cache
-def _sources() -> str:
-    files = sorted(Path(__file__).parent.glob("*.py"))
+def _sources(file: str) -> str:
+    """A hash of a file and of those here, any of which may be compiled into it."""
+    files = sorted({Path(file), *Path(__file__).parent.glob("*.py")})
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
