@@ -169,8 +169,10 @@ def encoder() -> str:
         for row in rows("encoder")
     ]
     return markdown(
-        ["sentences, tokens, input, state", "padded", "with recurrent dropout", "packed", "ratio"]
-        + ["reading, padded", "reading, fused", "ratio"],
+        [
+            *("sentences, tokens, input, state", "padded", "with recurrent dropout", "packed", "ratio"),
+            *("reading, padded", "reading, fused", "ratio"),
+        ],
         body,
     )
 

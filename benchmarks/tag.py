@@ -322,8 +322,11 @@ def _tag(folder: Path, flair: Path | None, spacy: Path | None, rounds: int) -> I
     ratios = {"words / spaCy": 10, "chars / spaCy": 10, "words / Flair": 4, "chars / CRFsuite": 0.6}
     for name, bar in ratios.items():
         one, two = name.split(" / ")
-        if two in found:
-            both = [round(found[own][1] / found[two][1], 2) for own in (f"{one}, one thread", one)]
+        if two in found:  # turn by turn, as the machine is not the same at all times
+            both = [
+                round(statistics.median(a / b for a, b in zip(rates[own], rates[two], strict=True)), 2)
+                for own in (f"{one}, one thread", one)
+            ]
             yield {"ratio": name, "one thread": both[0], f"{threads} threads": both[1], "bar": bar}
     yield {"where the time goes, us a token": {name: steps(folder / name, lines) for name in MODELS}}
 

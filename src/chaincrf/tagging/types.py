@@ -94,7 +94,7 @@ class TypeVectors:
             if self._table is None:
                 self._table = model.projection.weight.new_zeros(1, self._size)
             if filled + len(tokens) > len(self._table):
-                table = self._table.new_zeros(2 * (filled + len(tokens)), self._size)
+                table = self._table.new_empty(2 * (filled + len(tokens)), self._size)
                 table[:filled] = self._table[:filled]
                 self._table = table
             # Tokens of like length together: the character encoder reads little padding.
@@ -105,6 +105,9 @@ class TypeVectors:
                 batch = encoded.batch(np.array([0])).to(self._table.device)
                 # A batch knows its types in ascending order, which is that of the piece: all are distinct.
                 vectors = model.represent(batch.words[0], chars=batch.chars, shapes=batch.shapes)
-                kept = vectors if self._fused is None else self._fused.project(vectors)
-                self._table[filled + first : filled + first + len(piece)] = kept
+                kept = self._table[filled + first : filled + first + len(piece)]
+                if self._fused is None:
+                    kept.copy_(vectors)
+                else:
+                    self._fused.project(vectors, out=kept)
         self._rows |= {token: filled + i for i, token in enumerate(order)}

@@ -13,9 +13,9 @@ def multiplied(rows, a, matrix, K, width, transpose, nothing, maximum, panel, c)
     f = np.float64(0)
     product.panels(pointer(matrix, f), K, width, transpose, nothing, pointer(panel, f))
     if maximum:
-        product.multiply_max(rows, pointer(a, f), K, width, pointer(panel, f), pointer(c, f))
+        product.multiply_max(rows, pointer(a, f), K, width, width, pointer(panel, f), pointer(c, f))
     else:
-        product.multiply(rows, pointer(a, f), K, width, pointer(panel, f), pointer(c, f))
+        product.multiply(rows, pointer(a, f), K, width, width, pointer(panel, f), pointer(c, f))
 
 
 @compiled

@@ -115,7 +115,7 @@ def forward(chain, tile, n0, n1, first_time):
         while tile.length[active - 1] == n:
             active -= 1
         if n > 0:
-            multiply(active, onward(tile.alpha, now - S * width), K, width, chain.onward, tile.row)
+            multiply(active, onward(tile.alpha, now - S * width), K, width, width, chain.onward, tile.row)
         for s in range(S):
             at = now + s * width
             top = zero
@@ -199,7 +199,7 @@ def backward(chain, tile, n0, low, high, unary, counts, each):
             if n + 1 == length:
                 ends(chain, tile, onward(counts, s * each + (width + 1) * width), s, token)
         if n > 0:
-            multiply(active, onward(tile.into, now), K, width, chain.back, tile.beta)
+            multiply(active, onward(tile.into, now), K, width, width, chain.back, tile.beta)
 
 
 @compiled

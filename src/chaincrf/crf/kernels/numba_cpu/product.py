@@ -15,15 +15,15 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .compiled import compiled, named
+from .compiled import compiled, named, plain
 from .lanes import WIDTH, onward
 
-__all__ = ["columns_at", "count", "multiply", "multiply_max", "panels"]
+__all__ = ["count", "multiply", "multiply_max", "multiply_singles", "panels", "registers"]
 
 W = WIDTH
-_INTEGER, _INDEX, _NUMBER = ir.IntType(64), ir.IntType(32), ir.DoubleType()
-_NUMBERS = ir.VectorType(_NUMBER, W)
-_DOUBLES = types.CPointer(types.float64)
+_INTEGER, _INDEX = ir.IntType(64), ir.IntType(32)
+_OF = {types.float64: (ir.DoubleType(), W), types.float32: (ir.FloatType(), 2 * W)}
+"""The numbers of LLVM, and how many of them a register holds."""
 
 
 class _Block:
@@ -34,11 +34,16 @@ class _Block:
         columns: of ``b`` and ``c``, in registers.
         add: begin with what is in ``c``.
         maximum: the max of sums.
+        number: float64 or float32.
     """
 
-    def __init__(self, rows: int, columns: int, add: bool = False, maximum: bool = False) -> None:
+    def __init__(
+        self, rows: int, columns: int, number: types.Type, add: bool = False, maximum: bool = False
+    ) -> None:
         self.cells = [(r, v) for r in range(rows) for v in range(columns)]
         self.add, self.maximum = add, maximum
+        of, self.lanes = _OF[number]
+        self.numbers, self.align = ir.VectorType(of, self.lanes), number.bitwidth // 8
 
     def step(self, builder: Any, total: Any, x: Any, y: Any) -> Any:
         """One term more."""
@@ -54,18 +59,19 @@ class _Block:
         """Write it."""
 
         def load(place: Any) -> Any:
-            return builder.load(builder.bitcast(place, _NUMBERS.as_pointer()), align=8)
+            return builder.load(builder.bitcast(place, self.numbers.as_pointer()), align=self.align)
 
         def everywhere(x: Any) -> Any:
-            nothing = ir.Constant(_NUMBERS, ir.Undefined)
+            nothing = ir.Constant(self.numbers, ir.Undefined)
             first = builder.insert_element(nothing, x, _INDEX(0))
-            return builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(_INDEX, W), [0] * W))
+            everyone = ir.Constant(ir.VectorType(_INDEX, self.lanes), [0] * self.lanes)
+            return builder.shuffle_vector(first, nothing, everyone)
 
         cells = {
-            (r, v): builder.gep(c, [builder.add(builder.mul(c_row, _INTEGER(r)), _INTEGER(v * W))])
+            (r, v): builder.gep(c, [builder.add(builder.mul(c_row, _INTEGER(r)), _INTEGER(v * self.lanes))])
             for r, v in self.cells
         }
-        nothing = ir.Constant(_NUMBERS, [-np.inf if self.maximum else 0.0] * W)
+        nothing = ir.Constant(self.numbers, [-np.inf if self.maximum else 0.0] * self.lanes)
         first = {cell: load(place) if self.add else nothing for cell, place in cells.items()}
         offsets = {r: builder.mul(a_row, _INTEGER(r)) for r, _ in self.cells}
         before = builder.block
@@ -74,13 +80,15 @@ class _Block:
         builder.position_at_end(head)
         i = builder.phi(_INTEGER)
         i.add_incoming(_INTEGER(0), before)
-        totals = {cell: builder.phi(_NUMBERS) for cell in self.cells}
+        totals = {cell: builder.phi(self.numbers) for cell in self.cells}
         for cell, total in totals.items():
             total.add_incoming(first[cell], before)
         builder.cbranch(builder.icmp_signed("<", i, n), body, end)
         builder.position_at_end(body)
         a_i, b_i = builder.gep(a, [builder.mul(i, a_step)]), builder.gep(b, [builder.mul(i, b_step)])
-        y = {v: load(builder.gep(b_i, [_INTEGER(v * W)])) for v in sorted({v for _, v in self.cells})}
+        y = {
+            v: load(builder.gep(b_i, [_INTEGER(v * self.lanes)])) for v in sorted({v for _, v in self.cells})
+        }
         x = {r: everywhere(builder.load(builder.gep(a_i, [at]))) for r, at in offsets.items()}
         for (r, v), total in totals.items():
             total.add_incoming(self.step(builder, total, x[r], y[v]), body)
@@ -88,14 +96,15 @@ class _Block:
         builder.branch(head)
         builder.position_at_end(end)
         for cell, place in cells.items():
-            builder.store(totals[cell], builder.bitcast(place, _NUMBERS.as_pointer()), align=8)
+            builder.store(totals[cell], builder.bitcast(place, self.numbers.as_pointer()), align=self.align)
 
 
-def _blocks(rows: int, **options: bool) -> Any:
+def _blocks(rows: int, number: types.Type = types.float64, **options: bool) -> Any:
     """A function of a number of registers and the places: one of three blocks."""
+    numbers = types.CPointer(number)
 
     def block(columns: int) -> Any:
-        code = _Block(rows, columns, **options)
+        code = _Block(rows, columns, number, **options)
 
         @intrinsic
         def product(
@@ -106,7 +115,7 @@ def _blocks(rows: int, **options: bool) -> Any:
                 return target.get_dummy_value()
 
             i = types.int64
-            return types.void(_DOUBLES, i, i, _DOUBLES, i, _DOUBLES, i, i), generate
+            return types.void(numbers, i, i, numbers, i, numbers, i, i), generate
 
         return product
 
@@ -120,19 +129,19 @@ def _blocks(rows: int, **options: bool) -> Any:
         else:
             one(a, a_step, a_row, b, b_step, c, c_row, n)
 
-    name = "_".join(("choose", str(rows), *options))
+    name = "_".join(("choose", str(rows), str(number), *options))
     return compiled(named(choose, name))
 
 
 _four, _single = _blocks(4), _blocks(1)
 _four_max, _single_max = _blocks(4, maximum=True), _blocks(1, maximum=True)
 _four_more = _blocks(4, add=True)
+_four_singles, _single_singles = _blocks(4, types.float32), _blocks(1, types.float32)
 
 
-@compiled
-def columns_at(v, width):
-    """How many registers of columns the panel at column ``v`` has: 3, or 2 so that none is left alone."""
-    left = (width - v) // W
+@plain
+def registers(left):
+    """How many registers of columns the next panel has, of those left: 3, or 2 so that none is left alone."""
     return 2 if left == 4 else min(left, 3)
 
 
@@ -141,7 +150,7 @@ def panels(matrix, K, width, transpose, nothing, out):
     """A ``(K, K)`` matrix in panels, each ``(K, 3 W)`` or narrower; ``nothing`` beyond column K."""
     v = 0
     while v < width:
-        columns = columns_at(v, width) * W
+        columns = registers((width - v) // W) * W
         for i in range(K):
             for j in range(v, v + columns):
                 at = v * K + i * columns + j - v
@@ -152,28 +161,29 @@ def panels(matrix, K, width, transpose, nothing, out):
         v += columns
 
 
-def _product(single: Any, four: Any, name: str) -> Any:
+def _product(single: Any, four: Any, name: str, lanes: int = W) -> Any:
     """A product of rows with a matrix in panels, from the blocks for one row and for four."""
 
-    def product(rows, a, K, width, panels, c):
+    def product(rows, a, K, step, width, panels, c):
         v = 0
         while v < width:
-            columns = columns_at(v, width)
-            panel = onward(panels, v * K)
+            columns = registers((width - v) // lanes)
+            panel, size = onward(panels, v * K), columns * lanes
             if rows == 1:
-                single(columns, a, 1, width, panel, columns * W, onward(c, v), width, K)
+                single(columns, a, 1, step, panel, size, onward(c, v), width, K)
             for s in range(0, rows if rows > 1 else 0, 4):
-                at = s * width
-                four(columns, onward(a, at), 1, width, panel, columns * W, onward(c, at + v), width, K)
-            v += columns * W
+                four(columns, onward(a, s * step), 1, step, panel, size, onward(c, s * width + v), width, K)
+            v += size
 
     return compiled(named(product, name))
 
 
 multiply = _product(_single, _four, "multiply")
-"""c = a @ matrix, for at least ``rows`` rows of ``width`` numbers: for one, or a multiple of 4."""
+"""c = a @ matrix, for at least ``rows`` rows, of ``step`` and ``width`` numbers: for one, or a multiple of 4."""
 multiply_max = _product(_single_max, _four_max, "multiply_max")
 """c[s, j] = max_i (a[s, i] + matrix[i, j]); otherwise the same."""
+multiply_singles = _product(_single_singles, _four_singles, "multiply_singles", 2 * W)
+"""``multiply`` of float32, with twice as many numbers in a register."""
 
 
 @compiled
@@ -181,7 +191,7 @@ def count(n, step, a, b, width, c):
     """c[i, j] += sum of a[i] b[j] over ``n`` rows of both, ``step`` numbers apart."""
     v = 0
     while v < width:
-        columns = columns_at(v, width)
+        columns = registers((width - v) // W)
         for i in range(0, width, 4):
             _four_more(columns, onward(a, i), step, 1, onward(b, v), step, onward(c, i * width + v), width, n)
         v += columns * W

@@ -278,7 +278,7 @@ def step(chain, tile, active, before, now):
                 at = s * width
                 over_some(chain, onward(before, at), onward(tile.some, s * K), tile.count[s], onward(now, at))
             return
-    multiply_max(active, before, K, width, chain.panels, now)
+    multiply_max(active, before, K, width, width, chain.panels, now)
 
 
 @compiled
