@@ -36,7 +36,7 @@ from chaincrf.labels import tags_to_spans
 from chaincrf.tagging import load_bundle
 from chaincrf.tagging.document import read_document
 from chaincrf.tagging.export import export_onnx
-from chaincrf.tagging.files import FileTagger, Job, in_threads
+from chaincrf.tagging.files import FileTagger, Job
 from chaincrf.tagging.inference import emissions_of, predict
 from chaincrf.tagging.onnx_runner import OnnxTagger
 from chaincrf.tagging.output import render
@@ -94,11 +94,11 @@ def text_lines(splits: dict[str, Corpus], folder: Path) -> Lines:
 
 def ours(model: Path, threads: int, *, probabilities: bool) -> Turn:
     """This package, as ``chaincrf tag --threads`` does it."""
-    job = Job(probabilities=probabilities, **in_threads(threads))
+    job = Job(probabilities=probabilities)
     bundle = load_bundle(model)
 
     def turn(source: Path, destination: Path) -> float:
-        torch.set_num_threads(1)
+        torch.set_num_threads(threads)
         tagger = FileTagger(Tagger(bundle), job)
         start = perf_counter()
         tagger.tag(source, destination)

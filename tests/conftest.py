@@ -20,6 +20,10 @@ def pytest_sessionstart():
 
         for kernel in (cpu.weigh, cpu.forward_backward, cpu.log_space, cpu.viterbi_):
             kernel.run.of(torch.float32 if worker == "gw0" else torch.float64)
+        if worker == "gw1":
+            from chaincrf.nn import lstm_kernel
+
+            lstm_kernel.run.of(torch.float32)
 
 
 @pytest.fixture(autouse=True)

@@ -82,3 +82,15 @@ def test_lengths_that_do_not_fit(lengths):
     encoder = BiLSTM(3, 4).eval()
     with pytest.raises(ArgumentError, match="lengths: expected at most 3, the longest first"):
         both(encoder, torch.randn(2, 3), torch.zeros(2, 3, dtype=torch.int64), lengths)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_number_of_threads_does_not_matter(threads):
+    torch.manual_seed(4)
+    encoder, types = BiLSTM(30, 64), torch.randint(0, 50, (100, 20))
+    lengths = sorted((torch.arange(100) % 20 + 1).tolist(), reverse=True)
+    vectors = torch.randn(50, 30)
+    expected, _ = both(encoder, vectors, types, lengths)
+    torch.set_num_threads(threads)
+    found, _ = both(encoder, vectors, types, lengths)
+    assert found.equal(expected)

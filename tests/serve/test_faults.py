@@ -326,6 +326,7 @@ def test_every_token_is_compared_in_constant_time(monkeypatch):
 
 def test_a_model_that_serves_compiles_nothing_more(folders):
     kernels = [import_module(f"{compiled.__package__}.{name}") for name in ("forward_backward", "viterbi")]
+    kernels.append(import_module("chaincrf.nn.lstm_kernel"))
     entries = [kernel.run for kernel in kernels]  # not that of log space, which few sentences need
     for one in entries:
         one.of.cache_clear()

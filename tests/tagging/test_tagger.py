@@ -1,5 +1,4 @@
 import random
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,7 +8,6 @@ from hypothesis import strategies as st
 from chaincrf import Sentence, Tagger, train
 from chaincrf.errors import ArgumentError
 from chaincrf.tagging import Constraint
-from chaincrf.tagging.inference import predict
 from corpora import SMALL, piece, toy
 
 
@@ -118,43 +116,6 @@ def test_threads_share_a_tagger(tagger, real):
     expected = [tagger.tag(text).tags for text in texts]
     with ThreadPoolExecutor(4) as pool:
         assert [tagged.tags for tagged in pool.map(tagger.tag, texts * 2)] == expected * 2
-
-
-@pytest.mark.parametrize("probabilities", [True, False])
-def test_workers_answer_alike_and_in_order(tagger, real, probabilities):
-    texts = [" ".join(sentence.tokens) for sentence in real]
-    options = {"ahead": 100, "probabilities": probabilities}
-    assert list(tagger.tag_all(texts, workers=3, **options)) == list(tagger.tag_all(texts, **options))
-    with pytest.raises(ArgumentError, match="workers: expected at least 1, got 0"):
-        next(tagger.tag_all(texts, workers=0))
-
-
-def test_who_leaves_early_does_not_wait(tagger, monkeypatch):
-    begun = []
-
-    def slow(*arguments, **options):
-        begun.append(1)
-        time.sleep(0.2)
-        return predict(*arguments, **options)
-
-    monkeypatch.setattr("chaincrf.tagging.tagger.predict", slow)
-    answers = tagger.tag_all(["Ann saw Bob Ray."] * 100, workers=2, ahead=1)
-    next(answers)
-    start = time.perf_counter()
-    answers.close()
-    assert time.perf_counter() - start < 0.1
-    assert len(begun) <= 4
-
-
-def test_a_text_that_cannot_be_read_ends_the_workers(tagger):
-    def texts():
-        yield from ["Ann saw Bob Ray."] * 50
-        raise OSError("gone")
-
-    with pytest.raises(OSError, match="gone"):
-        list(tagger.tag_all(texts(), workers=2, ahead=10))
-    with pytest.raises(ArgumentError, match="constraints"):
-        list(tagger.tag_all(["Ann."] * 50, workers=2, ahead=10, constraints=[[]]))
 
 
 def test_a_text_of_many_sentences_is_its_sentences(tagger):

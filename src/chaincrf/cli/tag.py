@@ -51,12 +51,7 @@ def tag(
         typer.Option(help="a malformed text ends the run, or is skipped and counted"),
     ] = "raise",
     batch_tokens: Annotated[int, typer.Option(min=1, help="tokens in a batch: speed, not results")] = 2048,
-    threads: Annotated[
-        int,
-        typer.Option(
-            min=1, max=MAX_THREADS, help="CPU threads; where there are many texts, each has its own"
-        ),
-    ] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=MAX_THREADS, help="CPU threads")] = 1,
     ray: Annotated[
         str | None, typer.Option(help="tag on a Ray cluster, by its address; or 'local': on all cores here")
     ] = None,
@@ -75,7 +70,8 @@ def tag(
 
     `chaincrf tag model --ray local --input 'shards/*.parquet' --output tagged/ --output-format parquet`
     """
-    from ..tagging.files import Job, in_threads
+    from ..tagging.files import AHEAD, Job
+    from .console import use_threads
 
     sources = _sources(files, input)
     form = _form(output_format, output, json)
@@ -88,13 +84,14 @@ def tag(
         threshold=_threshold(threshold),
         probabilities=threshold is not None or form in ("jsonl", "parquet"),
         batch_tokens=batch_tokens,
-        **({"ahead": 1} if interactive else in_threads(threads)),
+        ahead=1 if interactive else AHEAD,
     )
     if ray is not None:
         if threads > 1:
             raise ConfigError("--threads: expected 1 together with --ray, whose --workers have a CPU each")
         _on_ray(model, sources, output, job, None if ray == "local" else ray, workers)
     else:
+        use_threads(threads)
         _here(model, sources, output, job, interactive)
 
 
@@ -125,9 +122,8 @@ def _here(model: Path, sources: list[Path], output: Path | None, job: Job, inter
     from ..tagging import Tagger
     from ..tagging.files import FileTagger
     from ..tagging.scale import shard_outputs
-    from .console import note, use_threads
+    from .console import note
 
-    use_threads(1)
     tagger = FileTagger(Tagger.load(model), job)
     folder = output if output is not None and _is_folder(output) else None
     places: dict[Path, Path | None] = dict.fromkeys(sources, output)

@@ -13,7 +13,7 @@ from .document import Text
 from .output import open_output
 from .tagger import AHEAD, BATCH_TOKENS, Tagger
 
-__all__ = ["Counts", "FileTagger", "Job", "in_threads"]
+__all__ = ["Counts", "FileTagger", "Job"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Job:
         skip: leave out malformed texts and count them; otherwise the first one raises.
         threshold: see :meth:`Tagger.tag`.
         probabilities: compute them.
-        batch_tokens, ahead, workers: see :meth:`Tagger.tag_all`.
+        batch_tokens, ahead: see :meth:`Tagger.tag_all`.
     """
 
     input_format: str = "auto"
@@ -38,19 +38,6 @@ class Job:
     probabilities: bool = True
     batch_tokens: int = BATCH_TOKENS
     ahead: int = AHEAD
-    workers: int = 1
-
-
-def in_threads(threads: int) -> dict[str, int]:
-    """Settings of a :class:`Job` for so many threads, each with a part of some 16,000 tokens at a time.
-
-    PyTorch itself should have one then (``torch.set_num_threads(1)``): the steps of an LSTM are too small to
-    be divided (``python benchmarks/run.py tag``).
-
-    Args:
-        threads: how many.
-    """
-    return {"workers": threads, "ahead": AHEAD // 4} if threads > 1 else {}
 
 
 @dataclass
@@ -126,7 +113,6 @@ class FileTagger:
                 texts(),
                 batch_tokens=job.batch_tokens,
                 ahead=job.ahead,
-                workers=job.workers,
                 threshold=job.threshold,
                 probabilities=job.probabilities,
             ):

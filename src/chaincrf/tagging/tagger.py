@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
 from pathlib import Path as FilePath
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -35,8 +32,6 @@ BATCH_TOKENS = 2048
 AHEAD = 32 * BATCH_TOKENS
 """Tokens read ahead: enough to fill batches with sentences of like length, little memory."""
 
-_In = TypeVar("_In")
-_Out = TypeVar("_Out")
 Constraints = Callable[[str], Iterable[Constraint]] | Iterable[Iterable[Constraint]]
 
 
@@ -136,7 +131,6 @@ class Tagger:
         *,
         batch_tokens: int = BATCH_TOKENS,
         ahead: int = AHEAD,
-        workers: int = 1,
         threshold: float | str | None = None,
         constraints: Constraints | None = None,
         probabilities: bool = True,
@@ -148,8 +142,6 @@ class Tagger:
             batch_tokens: tokens computed together at most, padding included; a longer sentence is computed
                 alone. It changes the speed, not the result.
             ahead: tokens read before the first text is answered; 1 answers each text at once.
-            workers: threads, each of which tags so many tokens at a time; worth it where PyTorch itself has
-                one (``torch.set_num_threads(1)``).
             threshold: see :meth:`tag`.
             constraints: those of each text, in order; or a function that finds them in a text (in
                 ``Tagged.text``): a dictionary.
@@ -158,7 +150,7 @@ class Tagger:
         Raises:
             ArgumentError: as :meth:`tag`; or a size is below 1, or constraints for another number of texts.
         """
-        for name, size in {"batch_tokens": batch_tokens, "ahead": ahead, "workers": workers}.items():
+        for name, size in {"batch_tokens": batch_tokens, "ahead": ahead}.items():
             if size < 1:
                 raise ArgumentError(f"{name}: expected at least 1, got {size}")
         least = self._threshold(threshold, probabilities)
@@ -180,9 +172,7 @@ class Tagger:
             predictions = iter(found)
             return [document.tagged(islice(predictions, len(document.borders))) for document in documents]
 
-        yield from chain.from_iterable(
-            _mapped_by(workers, answer, _by_tokens(self._documents(texts, constraints), ahead))
-        )
+        yield from chain.from_iterable(map(answer, _by_tokens(self._documents(texts, constraints), ahead)))
 
     def k_best(self, text: Text, k: int, *, constraints: Iterable[Constraint] = ()) -> list[Path]:
         """The k most probable ways of tagging a text, the best first; fewer if there are not so many.
@@ -274,25 +264,6 @@ def _keep(prediction: Prediction, threshold: float) -> Prediction:
     return prediction._replace(
         tags=tags, spans=tuple(span for span, _ in kept), span_probabilities=tuple(p for _, p in kept)
     )
-
-
-def _mapped_by(workers: int, function: Callable[[_In], _Out], items: Iterable[_In]) -> Iterator[_Out]:
-    """Like ``map``, in order, in so many threads, while this one reads the next item."""
-    if workers == 1:
-        yield from map(function, items)
-        return
-    # In a thread of its own the matrix products of MKL know nothing of PyTorch's number of threads.
-    own = {"initializer": torch.set_num_threads, "initargs": (torch.get_num_threads(),)}
-    threads, waiting = ThreadPoolExecutor(workers, **own), deque[Future[_Out]]()
-    try:
-        for item in items:
-            waiting.append(threads.submit(function, item))
-            if len(waiting) > workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _by_tokens(documents: Iterable[Document], ahead: int) -> Iterator[list[Document]]:

@@ -321,11 +321,11 @@ def test_compiled_functions_have_names_of_their_own() -> None:
     """Also where type checks are wrapped around them, as here; the code on disk is linked by these names."""
     names: dict[str, set[int]] = {}
     for name, module in list(sys.modules.items()):
-        for value in vars(module).values() if name.startswith(numba_cpu.__name__) else ():
+        for value in vars(module).values() if name.startswith("chaincrf.") else ():
             if isinstance(value, Dispatcher):
                 function = value.py_func
                 names.setdefault(f"{function.__module__}.{function.__qualname__}", set()).add(id(value))
-    assert f"{numba_cpu.__name__}.product.choose_4_maximum" in names
+    assert f"{numba_cpu.__name__}.product.choose_4_float64_maximum" in names
     assert [name for name, found in names.items() if len(found) > 1 or "<locals>" in name] == []
 
 

@@ -179,7 +179,7 @@ def _product(single: Any, four: Any, name: str, lanes: int = W) -> Any:
 
 
 multiply = _product(_single, _four, "multiply")
-"""c = a @ matrix, for at least ``rows`` rows, of ``step`` and ``width`` numbers: for one, or a multiple of 4."""
+"""c = a @ matrix, for ``rows`` rows (1, or up to a multiple of 4), ``step`` and ``width`` numbers apart."""
 multiply_max = _product(_single_max, _four_max, "multiply_max")
 """c[s, j] = max_i (a[s, i] + matrix[i, j]); otherwise the same."""
 multiply_singles = _product(_single_singles, _four_singles, "multiply_singles", 2 * W)
