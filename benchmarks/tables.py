@@ -219,6 +219,10 @@ def training() -> str:
             "one process / two, each with a batch as large as the one's",
             "at least 1.8",
         ),
+        "two runs at once that share nothing, against one after the other": (
+            "twice one process / two runs at once",
+            "",
+        ),
         "most memory, 200,000 tokens and 400,000 vectors, GB": ("peak memory, GB", "at most 1.5"),
     }
     found = speed | memory | processes

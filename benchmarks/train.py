@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -137,14 +138,21 @@ def flair_turns(python: Path, prepared: Prepared, train: Corpus, folder: Path) -
 
 
 def in_turns(contestants: dict[str, Turn], rounds: int) -> dict[str, list[float]]:
-    """Quartiles of the tokens a second of each, one turn after the other, after two turns to warm up."""
+    """The tokens a second of each in each round, after two to warm up; each round another begins."""
     rates: dict[str, list[float]] = {name: [] for name in contestants}
+    names = list(contestants)
     for number in range(rounds + 2):
-        for name, turn in contestants.items():
-            tokens, seconds = turn()
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
+            tokens, seconds = contestants[name]()
             if number >= 2:
                 rates[name].append(tokens / seconds)
-    return {name: [round(q) for q in statistics.quantiles(found, n=4)] for name, found in rates.items()}
+    return rates
+
+
+def ratio(one: Sequence[float], other: Sequence[float]) -> float:
+    """The median of the ratios of each round: the machine is not the same at all times."""
+    return round(statistics.median(a / b for a, b in zip(one, other, strict=True)), 3)
 
 
 def speeds(train: Corpus, dev: Corpus, flair: Path | None, rounds: int) -> Iterator[dict[str, Any]]:
@@ -169,21 +177,22 @@ def speeds(train: Corpus, dev: Corpus, flair: Path | None, rounds: int) -> Itera
             other.close()
     for run in runs.values():
         run.close()
-    median = {name: quartiles[1] for name, quartiles in found.items()}
-    ours, softmax, alone, theirs, *rest = median.values()
+    ours, softmax, alone, theirs, *rest = found.values()
     ratios = {
-        "chaincrf / the usual way": round(ours / theirs, 2),
-        "CRF step / softmax step, time": round(softmax / ours, 3),
+        "chaincrf / the usual way": ratio(ours, theirs),
+        "CRF step / softmax step, time": ratio(softmax, ours),
     }
     if rest:
-        ratios["chaincrf / Flair"] = round(alone / rest[0], 2)
+        ratios["chaincrf / Flair"] = ratio(alone, rest[0])
     yield {
         "corpus": train.report.path.name,
         "tokens": train.report.tokens,
         "turns": rounds,
         "steps in a turn": STEPS,
         "sizes": SIZES,
-        "tokens a second (quartiles)": found,
+        "tokens a second (quartiles)": {
+            name: [round(q) for q in statistics.quantiles(rates, n=4)] for name, rates in found.items()
+        },
     } | ratios
 
 
@@ -242,26 +251,41 @@ def processes(train: Path, dev: Path, rounds: int) -> Iterator[dict[str, Any]]:
     """Seconds of an epoch of ``chaincrf train``: one process of one thread, two of one thread each.
 
     A batch is shared out among the processes, so each step is half the work for each, and not half the time;
-    where each has a batch of its own, it is as long, and there are half as many.
+    where each has a batch of its own, it is as long, and there are half as many. Two runs at once that know
+    nothing of each other show what the machine can gain at all: the time of both over that of one.
     """
     torchrun = ["torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d"]
     torchrun += ["--rdzv-endpoint=localhost:0", "-m"]
-    seconds: dict[str, list[float]] = {"one process": [], "two processes": [], "two, each its batch": []}
+    seconds: dict[str, list[float]] = {
+        "one process": [],
+        "two processes": [],
+        "two, each its batch": [],
+        "two runs at once": [],
+    }
     with tempfile.TemporaryDirectory() as folder:
         options = ["--train", train, "--dev", dev, "--threads", "1", "--epochs", "3", "--json"]
         options += [f"--{name.replace('_', '-')}={value}" for name, value in SIZES.items()]
         for number in range(rounds):
-            for name, launcher in zip(seconds, ([], torchrun, torchrun), strict=True):
-                out = Path(folder) / f"{name} {number}"
+            for name in seconds:
+                launcher = torchrun if name.startswith("two,") or name == "two processes" else []
                 batch = SIZES["batch_size"] * (2 if name == "two, each its batch" else 1)
-                more = [f"--batch-size={batch}", "--out", out]
-                command_seconds(["-m", *launcher, "chaincrf", "train", *options, *more])
-                lines = (Path(folder) / f"{out.name}.run" / "metrics.jsonl").read_text().splitlines()
-                seconds[name] += [json.loads(line)["train_seconds"] for line in lines[1:]]  # warm
-    one, two, wide = (statistics.median(found) for found in seconds.values())
+                outs = [
+                    Path(folder) / f"{name} {number} {i}" for i in range(1 + (name == "two runs at once"))
+                ]
+                commands = [
+                    ["-m", *launcher, "chaincrf", "train", *options, f"--batch-size={batch}", "--out", out]
+                    for out in outs
+                ]
+                with ThreadPoolExecutor() as pool:
+                    list(pool.map(command_seconds, commands))
+                for out in outs:
+                    lines = (Path(folder) / f"{out.name}.run" / "metrics.jsonl").read_text().splitlines()
+                    seconds[name] += [json.loads(line)["train_seconds"] for line in lines[1:]]  # warm
+    one, two, wide, alone = (statistics.median(found) for found in seconds.values())
     yield {"seconds of an epoch": {name: [round(s, 1) for s in found] for name, found in seconds.items()}} | {
         "one process / two processes": round(one / two, 2),
         "one process / two, each with a batch as large as the one's": round(one / wide, 2),
+        "twice one process / two runs at once": round(2 * one / alone, 2),
     }
 
 
