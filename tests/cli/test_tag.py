@@ -49,6 +49,15 @@ def test_every_format_from_a_file_and_from_standard_input(model, tmp_path, name)
     assert "York" in out
 
 
+def test_the_number_of_threads_does_not_matter(model, tmp_path):
+    texts = tmp_path / "a.txt"
+    texts.write_text("\n".join(TEXTS * 200) + "\n")
+    for threads in (1, 2):
+        run("tag", model, texts, "--output", tmp_path / f"{threads}.jsonl", "--threads", threads)
+    assert spans(tmp_path / "2.jsonl") == SPANS * 200
+    assert (tmp_path / "2.jsonl").read_text() == (tmp_path / "1.jsonl").read_text()
+
+
 def test_broken_lines_and_folders_that_go_on(model, tmp_path):
     (tmp_path / "a.jsonl").write_text('{"text": "Ann left"}\n{"txt": 1}\n')
     command = ("tag", model, tmp_path / "a.jsonl", "--output", tmp_path / "out", "--output-format", "jsonl")
