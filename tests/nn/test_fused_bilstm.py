@@ -24,7 +24,7 @@ def both(encoder, vectors, types, lengths):
     layers=st.integers(1, 3),
     hidden=st.sampled_from([1, 3, 8, 20]),
     lengths=st.lists(st.integers(0, 9), max_size=7),
-    size=st.sampled_from([0.1, 1, 30]),
+    size=st.sampled_from([0.1, 1, 5]),  # still larger weights make much of any rounding
     seed=st.integers(0, 99),
 )
 def test_states_are_those_of_the_encoder(layers, hidden, lengths, size, seed):
@@ -34,9 +34,9 @@ def test_states_are_those_of_the_encoder(layers, hidden, lengths, size, seed):
         for weight in encoder.parameters():
             weight.add_(torch.randn_like(weight) * size / 10)
     lengths = sorted(lengths, reverse=True)
-    types = torch.randint(0, 11, (len(lengths), max([1, *lengths])))
-    found, expected = both(encoder, torch.randn(11, 5) * size, types, lengths)
-    torch.testing.assert_close(found, expected, rtol=0, atol=2e-6 * max(1, size))
+    types, vectors = torch.randint(0, 11, (len(lengths), max([1, *lengths]))), torch.randn(11, 5) * size
+    found, expected = both(encoder, vectors, types, lengths)
+    torch.testing.assert_close(found, expected, rtol=0, atol=2e-6)
 
 
 def test_a_long_sequence_and_one_of_usual_size():
