@@ -127,7 +127,8 @@ def encoder(data: Path | None) -> Iterator[Row]:
     import torch
     from torch import nn
 
-    from chaincrf.nn import BiLSTM, FusedBiLSTM
+    from chaincrf.nn import BiLSTM
+    from chaincrf.nn.fused_bilstm import FusedBiLSTM
 
     del data
     for B, T, D, H in ((10, 15, 130, 200), (16, 25, 130, 100), (32, 25, 150, 100), (32, 40, 130, 256)):

@@ -41,6 +41,7 @@ from chaincrf.tagging.inference import emissions_of, predict
 from chaincrf.tagging.onnx_runner import OnnxTagger
 from chaincrf.tagging.output import render
 from chaincrf.tagging.types import TypeVectors
+from train import in_turns, ratio
 
 __all__ = ["tag"]
 
@@ -295,19 +296,16 @@ def _tag(folder: Path, flair: Path | None, spacy: Path | None, rounds: int) -> I
     other = Flair(flair, splits["train"], folder) if flair is not None else None
     if other is not None:
         turns["Flair"] = other
-    rates: dict[str, list[float]] = {name: [] for name in turns}
-    scores: dict[str, float] = {}
+    answers, scores = folder / "answers.jsonl", {}
     with other or nullcontext():
-        for number in range(rounds + 1):  # one to warm up
-            for name, turn in turns.items():
-                seconds = turn(lines.path, folder / "answers.jsonl")
-                if number:
-                    rates[name].append(lines.tokens / seconds)
-                else:
-                    scores[name] = lines.f1(folder / "answers.jsonl")
-                    print(
-                        f"{name}: F1 {scores[name]}, {lines.tokens / seconds:.0f} tokens a second", flush=True
-                    )
+        for name, turn in turns.items():
+            turn(lines.path, answers)
+            scores[name] = lines.f1(answers)
+            print(f"{name}: F1 {scores[name]}", flush=True)
+        timed = {
+            name: lambda turn=turn: (lines.tokens, turn(lines.path, answers)) for name, turn in turns.items()
+        }
+        rates = in_turns(timed, rounds, warm=0)
     torch.set_num_threads(threads)
     found = {name: [round(q) for q in statistics.quantiles(own, n=4)] for name, own in rates.items()}
     yield {
@@ -319,16 +317,16 @@ def _tag(folder: Path, flair: Path | None, spacy: Path | None, rounds: int) -> I
         "tokens a second (quartiles)": found,
         "test F1": {name: score for name, score in scores.items() if name != "spaCy"},
     }
-    ratios = {"words / spaCy": 10, "chars / spaCy": 10, "words / Flair": 4, "chars / CRFsuite": 0.6}
-    for name, bar in ratios.items():
+    bars = {"words / spaCy": 10, "chars / spaCy": 10, "words / Flair": 4, "chars / CRFsuite": 0.6}
+    for name, bar in bars.items():
         one, two = name.split(" / ")
-        if two in found:  # turn by turn, as the machine is not the same at all times
-            both = [
-                round(statistics.median(a / b for a, b in zip(rates[own], rates[two], strict=True)), 2)
-                for own in (f"{one}, one thread", one)
-            ]
+        if two in found:
+            both = [ratio(rates[own], rates[two]) for own in (f"{one}, one thread", one)]
             yield {"ratio": name, "one thread": both[0], f"{threads} threads": both[1], "bar": bar}
-    yield {"where the time goes, us a token": {name: steps(folder / name, lines) for name in MODELS}}
+    torch.set_num_threads(1)
+    yield {
+        "where the time goes, us a token, one thread": {name: steps(folder / name, lines) for name in MODELS}
+    }
 
 
 def steps(model: Path, lines: Lines) -> dict[str, float]:

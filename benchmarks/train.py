@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from chaincrf.labels import tags_to_spans
 from chaincrf.training import Prepared, Recipe, build_model, fit, prepare
 from usual import usual_turns
 
-__all__ = ["train"]
+__all__ = ["in_turns", "ratio", "train"]
 
 Turn = Callable[[], tuple[int, float]]
 STEPS = 8
@@ -137,15 +137,15 @@ def flair_turns(python: Path, prepared: Prepared, train: Corpus, folder: Path) -
             process.terminate()
 
 
-def in_turns(contestants: dict[str, Turn], rounds: int) -> dict[str, list[float]]:
-    """The tokens a second of each in each round, after two to warm up; each round another begins."""
+def in_turns(contestants: Mapping[str, Turn], rounds: int, warm: int = 2) -> dict[str, list[float]]:
+    """The tokens a second of each in each round, after some to warm up; each round another begins."""
     rates: dict[str, list[float]] = {name: [] for name in contestants}
     names = list(contestants)
-    for number in range(rounds + 2):
+    for number in range(rounds + warm):
         first = number % len(names)
         for name in names[first:] + names[:first]:
             tokens, seconds = contestants[name]()
-            if number >= 2:
+            if number >= warm:
                 rates[name].append(tokens / seconds)
     return rates
 
@@ -252,32 +252,28 @@ def processes(train: Path, dev: Path, rounds: int) -> Iterator[dict[str, Any]]:
 
     A batch is shared out among the processes, so each step is half the work for each, and not half the time;
     where each has a batch of its own, it is as long, and there are half as many. Two runs at once that know
-    nothing of each other show what the machine can gain at all: the time of both over that of one.
+    nothing of each other show what the machine can gain at all: the time of both over that of one. (The end
+    of the slower one is alone.)
     """
     torchrun = ["torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d"]
     torchrun += ["--rdzv-endpoint=localhost:0", "-m"]
-    seconds: dict[str, list[float]] = {
-        "one process": [],
-        "two processes": [],
-        "two, each its batch": [],
-        "two runs at once": [],
+    size = SIZES["batch_size"]
+    ways: dict[str, tuple[list[str], int, int]] = {  # what launches it, the batch, how many at once
+        "one process": ([], size, 1),
+        "two processes": (torchrun, size, 1),
+        "two, each its batch": (torchrun, 2 * size, 1),
+        "two runs at once": ([], size, 2),
     }
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
     with tempfile.TemporaryDirectory() as folder:
         options = ["--train", train, "--dev", dev, "--threads", "1", "--epochs", "3", "--json"]
         options += [f"--{name.replace('_', '-')}={value}" for name, value in SIZES.items()]
         for number in range(rounds):
-            for name in seconds:
-                launcher = torchrun if name.startswith("two,") or name == "two processes" else []
-                batch = SIZES["batch_size"] * (2 if name == "two, each its batch" else 1)
-                outs = [
-                    Path(folder) / f"{name} {number} {i}" for i in range(1 + (name == "two runs at once"))
-                ]
-                commands = [
-                    ["-m", *launcher, "chaincrf", "train", *options, f"--batch-size={batch}", "--out", out]
-                    for out in outs
-                ]
+            for name, (launcher, batch, runs) in ways.items():
+                command = ["-m", *launcher, "chaincrf", "train", *options, f"--batch-size={batch}", "--out"]
+                outs = [Path(folder) / f"{name} {number} {i}" for i in range(runs)]
                 with ThreadPoolExecutor() as pool:
-                    list(pool.map(command_seconds, commands))
+                    list(pool.map(command_seconds, [[*command, out] for out in outs]))
                 for out in outs:
                     lines = (Path(folder) / f"{out.name}.run" / "metrics.jsonl").read_text().splitlines()
                     seconds[name] += [json.loads(line)["train_seconds"] for line in lines[1:]]  # warm

@@ -136,7 +136,7 @@ def test_save_png(tmp_path, name, rows):
     save_png(CASES[name], path, dpi=50)
     content = path.read_bytes()
     assert content.startswith(b"\x89PNG")
-    width, height = (int.from_bytes(content[place : place + 4]) for place in (16, 20))
+    width, height = (int.from_bytes(content[place : place + 4], "big") for place in (16, 20))
     assert (width, height) == (450, 170 * rows)
 
 

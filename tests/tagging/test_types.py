@@ -1,9 +1,11 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 
 from chaincrf.data.batching import encode_tokens
-from chaincrf.nn import FusedBiLSTM
+from chaincrf.nn.fused_bilstm import FusedBiLSTM
 from chaincrf.tagging.types import TypeVectors
 from tagging.models import WORDS, random_bundle
 
@@ -51,5 +53,20 @@ def test_the_table_is_bounded():
     vectors = TypeVectors(random_bundle(), most=10)
     for n in range(50):
         rows, table = vectors.look_up([[f"w{n}", f"v{n}"]])
-        assert len(table) <= 2 * 13
+        assert len(table) <= 11
         assert len(set(rows[0].tolist())) == 2
+
+
+def test_threads_may_share_a_table_that_grows_and_begins_anew():
+    bundle = random_bundle()
+    vectors = TypeVectors(bundle, most=20)
+    sentences = [[f"w{n % 50}", f"v{n % 31}", "Rome"] for n in range(400)]
+
+    def score(tokens):
+        rows, table = vectors.look_up([tokens])
+        return vectors.score(table, torch.from_numpy(rows[0])[None], torch.ones(1, 3, dtype=torch.bool))
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(score, sentences))
+    for tokens, scores in zip(sentences, found, strict=True):
+        torch.testing.assert_close(scores, score(tokens), rtol=1e-5, atol=1e-5)

@@ -70,7 +70,8 @@ def tag(
 
     `chaincrf tag model --ray local --input 'shards/*.parquet' --output tagged/ --output-format parquet`
     """
-    from ..tagging.files import AHEAD, Job
+    from ..tagging.files import Job
+    from ..tagging.tagger import AHEAD
     from .console import use_threads
 
     sources = _sources(files, input)

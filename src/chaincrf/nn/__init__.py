@@ -5,7 +5,6 @@ from .chars import CharCNN, CharLSTM
 from .crf import CRF
 from .dropout import Dropout, LockedDropout
 from .embeddings import WordEmbedding
-from .fused_bilstm import FusedBiLSTM
 from .softmax import Softmax
 from .tagger import BiLSTMTagger
 
@@ -16,7 +15,6 @@ __all__ = [
     "CharCNN",
     "CharLSTM",
     "Dropout",
-    "FusedBiLSTM",
     "LockedDropout",
     "Softmax",
     "WordEmbedding",

@@ -17,7 +17,7 @@ class BiLSTM(nn.Module):
     """A bidirectional LSTM whose backward direction reads each sequence reversed within its own length.
 
     Padding then comes after the last token in both directions, where it can harm neither: no packing is
-    needed, and on a CPU the fused LSTM of padded batches trains 1.5 to 1.8 times as fast as the packed one
+    needed, and on a CPU the fused LSTM of padded batches trains 1.5 to 2 times as fast as the packed one
     (``python benchmarks/run.py encoder``). The states are those of a packed ``nn.LSTM``; at padded positions
     they mean nothing.
 

@@ -12,10 +12,9 @@ import numpy as np
 
 from ..crf.kernels.numba_cpu.compiled import compiled, entry
 from ..crf.kernels.numba_cpu.lanes import WIDTH, onward, pointer, take
-from ..crf.kernels.numba_cpu.product import multiply_singles, registers
-from ..crf.kernels.numba_cpu.threads import share, workers
+from ..crf.kernels.numba_cpu.product import multiply_singles
 
-__all__ = ["LANES", "TILE", "Problem", "registers", "run", "share", "workers"]
+__all__ = ["LANES", "TILE", "Problem", "run"]
 
 LANES = 2 * WIDTH
 """Numbers in a register."""
@@ -31,10 +30,8 @@ Q0, Q1, Q2, Q3 = F(4.89352518554385e-03), F(2.26843463243900e-03), F(1.185347056
 
 
 class Problem(NamedTuple):
-    """The arguments of ``run``; integers, and addresses of contiguous tensors."""
+    """The arguments of ``run``, after two numbers that it counts up; integers, and addresses of tensors."""
 
-    worker: int  # 0, counted up; so the next
-    tile: int
     B: int
     T: int
     H: int
@@ -50,11 +47,11 @@ class Problem(NamedTuple):
 
 def tanh(x):
     """The hyperbolic tangent, within 3e-7: a quotient of polynomials of degree 13 and 6 (that of Eigen 3)."""
-    x = -FAR if x < -FAR else x  # what is no number stays none
-    x = FAR if x > FAR else x
     y = x * x
     p = x * (P0 + y * (P1 + y * (P2 + y * (P3 + y * (P4 + y * (P5 + y * P6))))))
-    return p / (Q0 + y * (Q1 + y * (Q2 + y * Q3)))
+    t = p / (Q0 + y * (Q1 + y * (Q2 + y * Q3)))  # what is no number stays none
+    t = ONE if x > FAR else t  # so that a gate can be shut, and a cell be held for ever
+    return -ONE if x < -FAR else t
 
 
 def gates(z, given, cell, state, H):
@@ -104,7 +101,7 @@ def read(p, first, back, table, types, lengths, weights, z, cell, state, states)
 def run(arguments, like):
     """Read all sequences, in both directions; any number of workers may call it at the same time."""
     a = arguments
-    p = Problem(0, 0, a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10], a[11], a[12])
+    p = Problem(a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10], a[11], a[12])
     integer = np.int64(0)
     table, types, lengths = pointer(p.table, like), pointer(p.types, integer), pointer(p.lengths, integer)
     forwards, backwards = pointer(p.forwards, like), pointer(p.backwards, like)

@@ -10,8 +10,9 @@ from pathlib import Path
 from ..data.readers.stream import read_stream
 from ..errors import DataError
 from .document import Text
+from .inference import BATCH_TOKENS
 from .output import open_output
-from .tagger import AHEAD, BATCH_TOKENS, Tagger
+from .tagger import AHEAD, Tagger
 
 __all__ = ["Counts", "FileTagger", "Job"]
 

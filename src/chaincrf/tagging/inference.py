@@ -18,7 +18,10 @@ from .bundle import Bundle
 from .span_probability import span_log_probability
 from .types import TypeVectors
 
-__all__ = ["Allowed", "Prediction", "Scored", "emissions_of", "predict", "predict_k_best"]
+__all__ = ["BATCH_TOKENS", "Allowed", "Prediction", "Scored", "emissions_of", "predict", "predict_k_best"]
+
+BATCH_TOKENS = 2048
+"""Tokens in a batch: enough for several tiles of sentences, few enough to stay in a cache."""
 
 Allowed = Sequence[np.ndarray | None]
 
@@ -46,7 +49,7 @@ def predict(
     sentences: Sequence[Sequence[str]],
     *,
     allowed: Allowed | None = None,
-    batch_tokens: int = 2048,
+    batch_tokens: int = BATCH_TOKENS,
     probabilities: bool = True,
     temperature: float = 1.0,
     vectors: TypeVectors | None = None,
@@ -103,7 +106,7 @@ def predict_k_best(
     k: int,
     *,
     allowed: Allowed | None = None,
-    batch_tokens: int = 2048,
+    batch_tokens: int = BATCH_TOKENS,
     temperature: float = 1.0,
     vectors: TypeVectors | None = None,
 ) -> list[list[tuple[tuple[str, ...], float]]]:

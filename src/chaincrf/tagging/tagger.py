@@ -19,15 +19,12 @@ from .bundle import Bundle, load_bundle, save_bundle
 from .calibration import threshold_for
 from .constraint import Constraint
 from .document import Document, Places, Text, read_document
-from .inference import Allowed, Prediction, predict, predict_k_best
+from .inference import BATCH_TOKENS, Allowed, Prediction, predict, predict_k_best
 from .record import Calibration
 from .result import Path, Tagged
 from .types import TypeVectors
 
-__all__ = ["AHEAD", "BATCH_TOKENS", "Constraints", "Tagger"]
-
-BATCH_TOKENS = 2048
-"""Tokens in a batch: enough for matrix products at full speed, few enough that little of it is padding."""
+__all__ = ["AHEAD", "Constraints", "Tagger"]
 
 AHEAD = 32 * BATCH_TOKENS
 """Tokens read ahead: enough to fill batches with sentences of like length, little memory."""
@@ -43,9 +40,9 @@ class Tagger:
         tagger = Tagger.load("model")
         tagger.tag("Barack Obama visited Paris.").spans
 
-    Threads may share one. The model's weights must stay as they are: the vectors of words are kept. A text's
-    result depends neither on the other texts nor on the sizes of batches, but for the rounding of scores and
-    probabilities (about 1e-6).
+    Threads may share one. The model's weights must stay as they are: what is computed of a word is kept, up
+    to 128 MB and 65,536 words. A text's result depends neither on the other texts nor on the sizes of
+    batches, but for the rounding of scores and probabilities (about 1e-6).
 
     Args:
         bundle: the model; it is put into evaluation mode.

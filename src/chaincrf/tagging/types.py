@@ -2,7 +2,7 @@
 
 A word has one vector, whatever stands beside it: that of the word table, of its characters and of its shape,
 side by side. In running text nine tokens of ten were seen before, so a look-up stands for the character CNN,
-and for the products of the LSTM's input weights where :class:`~chaincrf.nn.FusedBiLSTM` serves.
+and for the products of the LSTM's input weights where ``FusedBiLSTM`` serves: they are what is kept then.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from .bundle import Bundle
 
 __all__ = ["MOST_BYTES", "TypeVectors"]
 
-MOST_BYTES = 2**27
-"""What is kept (32,768 distinct tokens with 128 hidden units); one token more, and it is begun anew."""
+MOST_BYTES, MOST_TYPES = 2**27, 2**16
+"""What is kept between calls, whichever is less; one token more, and it is begun anew. A token's row has
+``32 H`` bytes where :class:`FusedBiLSTM` serves: 32,768 of them with 128 hidden units."""
 
 _PIECE = 2048
 
@@ -33,16 +34,13 @@ class TypeVectors:
 
     Args:
         bundle: the model, whose weights stay as they are.
-        most: distinct tokens that are kept, as many as :data:`MOST_BYTES` hold if None; a single call may
-            have more.
+        most: distinct tokens that are kept; None: see :data:`MOST_BYTES`. A single call may have more.
     """
 
     def __init__(self, bundle: Bundle, most: int | None = None) -> None:
         self._bundle = bundle
-        model = bundle.model
-        self._fused = FusedBiLSTM(model.encoder) if FusedBiLSTM.serves(model.encoder) else None
-        self._size = self._fused.size if self._fused else model.input_size
-        self._most = most or MOST_BYTES // (self._size * model.projection.weight.element_size())
+        self._most = most
+        self._fused: FusedBiLSTM | None = None
         self._lock = Lock()
         self._rows: dict[str, int] = {}
         self._table: Tensor | None = None
@@ -58,7 +56,7 @@ class TypeVectors:
         with self._lock:
             types = dict.fromkeys(chain.from_iterable(sentences))
             new = [token for token in types if token not in self._rows]
-            if self._table is not None and len(self._rows) + len(new) > self._most:
+            if self._table is not None and len(self._rows) + len(new) > self._room(self._table):
                 self._rows, self._table, new = {}, None, list(types)
             if new or self._table is None:
                 self._add(new)
@@ -78,7 +76,7 @@ class TypeVectors:
         Args:
             table: of :meth:`look_up`.
             types: the row of each token in it, 0 beyond the end of a sentence.
-            mask: True where there is a token; the longest sentence first.
+            mask: True where there is a token, from the first one on; the longest sentence first.
         """
         model = self._bundle.model
         with torch.inference_mode():
@@ -92,9 +90,13 @@ class TypeVectors:
         filled = len(self._rows) + 1
         with torch.inference_mode():
             if self._table is None:
-                self._table = model.projection.weight.new_zeros(1, self._size)
-            if filled + len(tokens) > len(self._table):
-                table = self._table.new_empty(2 * (filled + len(tokens)), self._size)
+                self._fused = FusedBiLSTM(model.encoder) if FusedBiLSTM.serves(model.encoder) else None
+                size = model.input_size if self._fused is None else self._fused.size
+                self._table = model.projection.weight.new_zeros(1, size)
+            needed = filled + len(tokens)
+            if needed > len(self._table):
+                rows = max(needed, min(2 * needed, self._room(self._table) + 1))
+                table = self._table.new_empty(rows, self._table.shape[1])
                 table[:filled] = self._table[:filled]
                 self._table = table
             # Tokens of like length together: the character encoder reads little padding.
@@ -111,3 +113,7 @@ class TypeVectors:
                 else:
                     self._fused.project(vectors, out=kept)
         self._rows |= {token: filled + i for i, token in enumerate(order)}
+
+    def _room(self, table: Tensor) -> int:
+        """Distinct tokens that may be kept."""
+        return self._most or min(MOST_TYPES, MOST_BYTES // (table.shape[1] * table.element_size()))

@@ -42,6 +42,29 @@ def test_products(K: int, rows: int, transpose: bool) -> None:
     assert (c[:rows, K:] == -np.inf).all()
 
 
+@compiled
+def multiplied_singles(rows, a, K, step, width, panel, c):
+    f = np.float32(0)
+    product.multiply_singles(rows, pointer(a, f), K, step, width, pointer(panel, f), pointer(c, f))
+
+
+@pytest.mark.parametrize("registers", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("rows", [1, 4, 8])
+def test_products_of_singles(registers: int, rows: int) -> None:
+    random, K, step, width = np.random.default_rng(0), 13, 17, 2 * WIDTH * registers
+    a = random.normal(size=(8, step)).astype(np.float32)
+    matrix = random.normal(size=(K, width)).astype(np.float32)
+    cuts, left = [], registers
+    while left:
+        cuts.append(product.registers(left) * 2 * WIDTH)
+        left -= cuts[-1] // (2 * WIDTH)
+    panel = np.concatenate([part.ravel() for part in np.split(matrix, np.cumsum(cuts)[:-1], axis=1)])
+    c = np.full((8, width), np.nan, dtype=np.float32)
+    multiplied_singles(rows, a.ctypes.data, K, step, width, panel.ctypes.data, c.ctypes.data)
+    np.testing.assert_allclose(c[:rows], a[:rows, :K] @ matrix, rtol=1e-5, atol=1e-5)
+    assert np.isnan(c[rows:]).all()
+
+
 @pytest.mark.parametrize("width", range(WIDTH, 10 * WIDTH, WIDTH))
 @pytest.mark.parametrize("n", [0, 1, 17])
 def test_counts_are_added(width: int, n: int) -> None:

@@ -63,5 +63,6 @@ def _normalised(scores: Float[Tensor, " B K *to"]) -> tuple[Tensor, Float[Tensor
     """The softmax over dimension 1, all zero where all is -inf, and the log of its denominator."""
     highest = scores.detach().amax(dim=1, keepdim=True)
     exp = (scores - highest.clamp(min=torch.finfo(torch.float64).min)).exp()
-    total = exp.sum(dim=1, keepdim=True).clamp(min=1)  # at least exp(0), but for a tag that none leads to
+    total = exp.sum(dim=1, keepdim=True)  # at least exp(0), but for a tag that none leads to
+    total = torch.where(total == 0, 1.0, total)
     return exp / total, (total.log() + highest).squeeze(1)

@@ -63,11 +63,11 @@ def share(number: int, code: Any, arguments: ctypes.Array) -> None:
     """Have some workers call a function at the same time, and wait for them.
 
     Args:
-        number: how many, at least 2.
+        number: how many; one is this thread.
         code: a compiled function.
         arguments: its arguments, the same for all.
     """
-    openmp = _openmp()
+    openmp = _openmp() if number > 1 else None
     if openmp is not None:
         openmp(code, arguments, number, 0)
         return
