@@ -13,7 +13,7 @@ import torch
 from chaincrf.crf import backend
 from chaincrf.data import get_corpus, read_corpus
 from chaincrf.labels import tags_to_spans
-from chaincrf.tagging.inference import emissions_of
+from chaincrf.tagging.inference import BATCH_TOKENS, emissions_of
 from chaincrf.tagging.span_probability import span_log_probability
 from chaincrf.training import Recipe, build_model, prepare
 
@@ -30,7 +30,7 @@ def steps(data: Path | None, *, rounds: int = 7) -> Iterator[dict[str, Any]]:
     test = splits["test"].sentences
     words = [sentence.tokens for sentence in test]
     with torch.inference_mode():
-        batches = list(emissions_of(bundle, words, batch_tokens=2048))
+        batches = list(emissions_of(bundle, words, batch_tokens=BATCH_TOKENS))
         chains = [bundle.model.head.chain(b.emissions, b.mask, constrained=True) for b in batches]
     gold = [tags_to_spans(sentence.tags or (), splits["test"].report.scheme or "BIO") for sentence in test]
     spans = [[gold[row] for row in batch.rows] for batch in batches]
@@ -46,7 +46,7 @@ def steps(data: Path | None, *, rounds: int = 7) -> Iterator[dict[str, Any]]:
             span_probabilities()
 
     contestants: dict[str, Callable[[], object]] = {
-        "encoder, with look-up": lambda: list(emissions_of(bundle, words, batch_tokens=2048)),
+        "encoder, with look-up": lambda: list(emissions_of(bundle, words, batch_tokens=BATCH_TOKENS)),
         "Viterbi": lambda: [chain.viterbi() for chain in chains],
         "marginals": lambda: [chain.marginals() for chain in chains],
         "5 best paths": lambda: [chain.k_best(5) for chain in chains],

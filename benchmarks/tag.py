@@ -37,7 +37,7 @@ from chaincrf.tagging import load_bundle
 from chaincrf.tagging.document import read_document
 from chaincrf.tagging.export import export_onnx
 from chaincrf.tagging.files import FileTagger, Job
-from chaincrf.tagging.inference import emissions_of, predict
+from chaincrf.tagging.inference import BATCH_TOKENS, emissions_of, predict
 from chaincrf.tagging.onnx_runner import OnnxTagger
 from chaincrf.tagging.output import render
 from chaincrf.tagging.types import TypeVectors
@@ -352,7 +352,7 @@ def steps(model: Path, lines: Lines) -> dict[str, float]:
     timed("vectors of words not yet seen", lambda: TypeVectors(bundle).look_up(sentences))
     known = TypeVectors(bundle)
     known.look_up(sentences)
-    timed("look-up, LSTM and scores", lambda: list(emissions_of(bundle, sentences, 2048, known)))
+    timed("look-up, LSTM and scores", lambda: list(emissions_of(bundle, sentences, BATCH_TOKENS, known)))
     found = predict(bundle, sentences, probabilities=False, vectors=known)
     timed(
         "with Viterbi, tags and spans", lambda: predict(bundle, sentences, probabilities=False, vectors=known)
