@@ -22,6 +22,11 @@ def test_all_rows_trained_by_default():
     assert table(torch.tensor([[4]])).shape == (1, 1, 2)
 
 
+def test_the_rows_that_words_read():
+    table = WordEmbedding(9, 4, num_trained=6)
+    assert table.trained_rows(torch.tensor([5, 8, 3, 5, 6])).tolist() == [0, 1, 3, 5]
+
+
 def test_word_dropout_only_in_training_and_never_on_padding():
     torch.manual_seed(0)
     table = WordEmbedding(5, 2, word_dropout=0.5)

@@ -55,6 +55,11 @@ class WordEmbedding(nn.Module):
             self.weight[rows[trained]] = vectors[trained].to(self.weight)
             self.frozen[rows[~trained] - self.num_trained] = vectors[~trained].to(self.frozen)
 
+    def trained_rows(self, words: Int[Tensor, " N"]) -> Int[Tensor, " U"]:
+        """The parameters that these words read, ascending; those of padding and the unknown word besides."""
+        words = torch.cat([words, torch.tensor([0, 1])])
+        return torch.unique(words[words < self.num_trained])
+
     def forward(self, words: Int[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
         """Vectors of the words."""
         if self.training and self.word_dropout:

@@ -74,6 +74,7 @@ def fit(
     processes = Processes(fabric)
     processes.seed(recipe.seed)  # the same dropout for every head, whatever building it drew
     fabric.to_device(model)
+    processes.align(model)
     updates = Updates(model, recipe, processes)
     wrapped, optimizer = fabric.setup(model, updates.optimizer, move_to_device=False)
     result = Fit({name: Kept(recipe.patience) for name in decoders})
@@ -91,7 +92,8 @@ def fit(
         model.train()
         for group in islice(_groups(plan, recipe.accumulate), state.step, None):
             with updates.lookup(prepared.train, group):
-                loss = processes.mean(_backward(fabric, wrapped, processes, prepared.train, group))
+                loss = _backward(fabric, wrapped, processes, prepared.train, group)
+            updates.exchange(loss, prepared.train, group)
             norm = updates.clip(fabric, wrapped, optimizer)
             finite.check(state.step + 1, group, loss, norm)
             done = (state.epoch - 1) * steps + state.step
@@ -170,15 +172,14 @@ def _backward(
 ) -> Float[Tensor, ""]:
     """The loss of several batches, the mean over all their sentences, and its gradient.
 
-    With several processes each has its share; the mean of their losses, and of their gradients, is meant.
+    With several processes each has its share of them; the sum over the processes is meant.
     """
-    weight = processes.count / sum(map(len, group))
+    weight = 1 / sum(map(len, group))
     total = torch.zeros((), device=fabric.device)
-    for number, index in enumerate(group, start=1):
+    for index in group:
         share = processes.share(index)
-        batch = data.batch(share if len(share) else index[:1]).to(fabric.device)  # all take part in the sum
-        with fabric.no_backward_sync(model, enabled=processes.count > 1 and number < len(group)):
-            loss = model(**batch.inputs, tags=batch.tags) * (len(share) * weight)
-            fabric.backward(loss)
+        batch = data.batch(share if len(share) else index[:1]).to(fabric.device)  # all exchange gradients
+        loss = model(**batch.inputs, tags=batch.tags) * (len(share) * weight)
+        fabric.backward(loss)
         total += loss.detach()
     return total

@@ -85,8 +85,7 @@ class RowUpdates:
         """
         if self._steps == _WINDOW:
             self.catch_up()
-        words = torch.cat([words, torch.tensor([0, 1])])
-        self._index = index = torch.unique(words[words < self.table.num_trained])
+        self._index = index = self.table.trained_rows(words)
         self._catch_up(index)
         self.parameter.data = self.table.weight.detach()[index]
         if self._taken:  # the optimiser begins with a state of its own

@@ -48,11 +48,11 @@ class Updates:
 
     def __init__(self, model: BiLSTMTagger, recipe: Recipe, processes: Processes) -> None:
         self._recipe, self._processes = recipe, processes
-        table = model.words.weight
+        self._table = model.words
+        table = self._table.weight
         self.rows = RowUpdates(model.words) if updates_rows(model, recipe) else None
         parameters: list[Tensor] = [*model.parameters()]
         if self.rows is not None:
-            processes.leave_out(model, ["words.weight"])
             parameters = [value for value in parameters if value is not table] + [self.rows.parameter]
         self.optimizer = _optimizer(parameters, recipe)
         self.average = Average(model, recipe.ema, None if self.rows is None else table)
@@ -69,9 +69,29 @@ class Updates:
         else:
             with self.rows.lookup(data.words(np.concatenate(group))):
                 yield
-            gradient = self.rows.parameter.grad
-            if gradient is not None:
-                self._processes.mean(gradient)
+
+    def exchange(
+        self,
+        loss: Float[Tensor, ""],
+        data: EncodedSentences | StreamedSentences,
+        group: Sequence[Int[np.ndarray, " _"]],
+    ) -> None:
+        """Give the loss and the gradients of a step over these batches their sums over the processes.
+
+        Of a table of word vectors only the rows that some process has read: there are no other gradients.
+        """
+        if self._processes.count == 1:
+            return
+        parameters = [value for group in self.optimizer.param_groups for value in group["params"]]
+        table = self._table.weight
+        values = [loss, *(p.grad for p in parameters if p.grad is not None and p is not table)]
+        if table.grad is None:
+            self._processes.add_up(values)
+        else:
+            rows = self._table.trained_rows(data.words(np.concatenate(group))).to(table.device)
+            read = table.grad[rows]
+            self._processes.add_up([*values, read])
+            table.grad[rows] = read
 
     def clip(self, fabric: Fabric, model: _FabricModule, optimizer: _FabricOptimizer) -> Float[Tensor, ""]:
         """Bound the norm of the gradient, and return what it was; model and optimizer are Fabric's."""
