@@ -12,11 +12,11 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
-from chaincrf.evaluation import measure
+from chaincrf.evaluation import measure, token_accuracy
 from chaincrf.training import Recipe, in_scheme
 from chaincrf.training import train as train_tagger
 from chaincrf.training.recipe import RECIPES
@@ -25,10 +25,9 @@ from splits import CORPORA, TAGGING, VECTORS, splits, tuning_splits
 __all__ = ["CHANGES", "accuracy", "tune"]
 
 Row = dict[str, Any]
-NER = dict(RECIPES["ner"].values)
-VARIANTS: dict[str, dict[str, Any]] = {
-    "crf": NER | {"head": "crf"},
-    "softmax": NER | {"head": "softmax", "constrain": "never"},
+HEADS: dict[str, dict[str, Any]] = {
+    "crf": {"head": "crf"},
+    "softmax": {"head": "softmax", "constrain": "never"},
 }
 SGD: dict[str, Any] = {
     "optimizer": "sgd", "learning_rate": 0.015, "momentum": 0.9, "schedule": "cosine", "batch_size": 10,
@@ -40,10 +39,11 @@ ADAM: dict[str, Any] = {
 }  # fmt: skip
 AVERAGED: dict[str, Any] = ADAM | {"epochs": 30, "patience": 30, "learning_rate": 0.002, "ema": 0.999}
 CHANGES: dict[str, dict[str, Any]] = {
-    "recipe": NER,
+    "recipe": dict(RECIPES["ner"].values),
     "sgd": SGD,
     "adam": ADAM,
     "adam, frozen vectors": ADAM | {"freeze_vectors": True},
+    "adam, shapes": ADAM | {"shape_dim": 10},
     "adam, 30 epochs": ADAM | {"epochs": 30, "patience": 30},
     "averaged adam": AVERAGED,
     "averaged adam, hidden 200": AVERAGED | {"hidden": 200},
@@ -94,10 +94,14 @@ class Job:
     tuning: bool
 
     @property
+    def task(self) -> Literal["ner", "pos"]:
+        """Spans or one tag a token."""
+        return "pos" if self.corpus in TAGGING else "ner"
+
+    @property
     def recipe(self) -> Recipe:
         """What the run is trained by."""
-        task = "pos" if self.corpus in TAGGING else "ner"
-        return Recipe(task=task, vectors=str(self.data / VECTORS), seed=self.seed, **self.changes)
+        return Recipe(task=self.task, vectors=str(self.data / VECTORS), seed=self.seed, **self.changes)
 
     @property
     def key(self) -> Row:
@@ -129,10 +133,15 @@ def perform(job: Job) -> Row:
     if test is None:
         last = [next(iter(epoch.scores.values())) for epoch in record.epochs[-3:]]
         return row | {"last dev F1": round(100 * sum(last) / len(last), 2), "changes": dict(job.changes)}
+    row["processor seconds"] = round(processor, 1)
+    if job.task == "pos":
+        tags = [sentence.tags or () for sentence in test.sentences]
+        found = token_accuracy(tags, tagger.tag_sentences(test.sentences))
+        return row | {"test accuracy": round(100 * found.accuracy, 2)}
     gold = in_scheme(test, job.recipe.scheme)
     found = measure([s.tags or () for s in gold], tagger.tag_sentences(gold), job.recipe.scheme)
     scores = {repair: round(100 * score, 2) for repair, score in found.scores.items()}
-    return row | {"processor seconds": round(processor, 1), "test F1": scores}
+    return row | {"test F1": scores}
 
 
 def start() -> None:
@@ -147,10 +156,11 @@ def perform_all(jobs: Iterable[Job], done: Sequence[Row], workers: int) -> Itera
     """The rows of former calls that still hold, then those of the jobs that are left, as they end."""
     wanted = {json.dumps(job.key): job for job in jobs}
     same = {(job.variant, job.key["recipe"]) for job in wanted.values()}
-    names = {variant for variant, _ in same}
+    names, tasks = {variant for variant, _ in same}, {job.corpus in TAGGING for job in wanted.values()}
     for row in done:
         wanted.pop(json.dumps({name: row[name] for name in ("corpus", "variant", "seed", "recipe")}), None)
-        if (row["variant"], row["recipe"]) in same or row["variant"] not in names:
+        others = row["variant"] not in names or (row["corpus"] in TAGGING) not in tasks
+        if others or (row["variant"], row["recipe"]) in same:
             yield row
     with ProcessPoolExecutor(workers, get_context("spawn"), start) as pool:
         futures = [pool.submit(perform, job) for job in wanted.values()]
@@ -171,11 +181,12 @@ def make_jobs(
     """All runs: each variant in turn, so that the first results compare."""
     if data is None:
         raise SystemExit("this measurement needs --data FOLDER")
-    known = CORPORA | TAGGING if tuning else CORPORA
+    known = CORPORA | TAGGING
     if unknown := [name for name in corpora if name not in known]:
         raise SystemExit(f"--corpora: expected some of {', '.join(known)}, got {', '.join(unknown)}")
+    recipes = {name: {} if tuning else RECIPES["pos" if name in TAGGING else "ner"].values for name in known}
     return [
-        Job(corpus, name, seed, data.resolve(), changes, tuning)
+        Job(corpus, name, seed, data.resolve(), {**recipes[corpus], **changes}, tuning)
         for seed in range(1, seeds + 1)
         for corpus in corpora
         for name, changes in variants.items()
@@ -198,8 +209,8 @@ def accuracy(
     seeds: int = 5,
     jobs: int = 1,
 ) -> Iterator[Row]:
-    """Test F1 of the recipe `ner` with a CRF and with a softmax, GloVe-100; goes on where it ended."""
-    runs = make_jobs(data, corpora, chosen(variants, VARIANTS), seeds, tuning=False)
+    """Test F1 (or accuracy) of the recipes with both heads, GloVe-100; goes on where it ended."""
+    runs = make_jobs(data, corpora, chosen(variants, HEADS), seeds, tuning=False)
     yield from perform_all(runs, done, jobs)
 
 

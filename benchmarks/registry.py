@@ -92,36 +92,6 @@ def ncbi(data: Path | None) -> Iterator[Row]:
 
 
 @benchmark
-def pos(data: Path | None) -> Iterator[Row]:
-    """Test accuracy on UPOS: the built-in part of UD English-EWT, and with --data the folder of the whole."""
-    from chaincrf.data import get_corpus, read_corpus
-    from chaincrf.evaluation import token_accuracy
-    from chaincrf.training import Recipe, train
-
-    corpora = {"ewt-pos (built in)": (dict(get_corpus("ewt-pos").splits), 8)}
-    if data is not None:
-        files = {split: next(data.glob(f"*-{split}.conllu")) for split in ("train", "dev", "test")}
-        corpora["UD English-EWT"] = files, 8
-    for name, (files, epochs) in corpora.items():
-        splits = {split: read_corpus(path, task="pos") for split, path in files.items()}
-        for head in ("softmax", "crf"):
-            recipe = Recipe(task="pos", head=head, epochs=epochs)
-            tagger, record = train(
-                splits["train"], splits["dev"], recipe, on_epoch=lambda epoch: print(f"  {epoch}", flush=True)
-            )
-            test = splits["test"].sentences
-            accuracy = token_accuracy([s.tags or () for s in test], tagger.tag_sentences(test))
-            yield {
-                "corpus": name,
-                "head": head,
-                "epochs": epochs,
-                "test accuracy": round(accuracy.accuracy, 4),
-                "tokens": accuracy.total,
-                "train seconds": round(record.kept[""].train_seconds, 1),
-            }
-
-
-@benchmark
 def encoder(data: Path | None) -> Iterator[Row]:
     """A training step of the BiLSTM on padded batches against the packed one; reading against fused."""
     import torch

@@ -1,7 +1,7 @@
 """Run measurements and keep their results.
 
     python benchmarks/run.py crf
-    python benchmarks/run.py pos --data FOLDER
+    python benchmarks/run.py accuracy --data FOLDER --corpora ewt-pos
 
 Every figure in the documentation was printed by one of these and lies in ``benchmarks/results``.
 """

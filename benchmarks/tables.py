@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -16,9 +16,10 @@ RESULTS = ROOT / "benchmarks" / "results"
 PAGES = ["api/crf.md", "accuracy.md", "howto/serve.md", "howto/training.md", "performance.md"]
 PAGES = [ROOT / "README.md", *(ROOT / "docs" / page for page in PAGES)]
 KEYS = ("dev F1", "last dev F1")
+Row = dict[str, Any]
 
 
-def rows(name: str) -> list[dict[str, Any]]:
+def rows(name: str) -> list[Row]:
     """What a measurement found."""
     return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))["rows"]
 
@@ -29,7 +30,7 @@ def markdown(header: list[str], body: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in (header, rule, *body))
 
 
-def spread(values: list[float], digits: int = 1) -> str:
+def spread(values: Sequence[float], digits: int = 1) -> str:
     """Mean and standard deviation, if there are several."""
     mean = f"{fmean(values):.{digits}f}"
     return f"{mean} ± {stdev(values):.{digits}f}" if len(values) > 1 else mean
@@ -53,27 +54,29 @@ def ncbi() -> str:
 
 
 def pos() -> str:
-    """Accuracy on parts of speech."""
-    body: dict[str, list[str]] = {}
-    for row in rows("pos"):
-        body.setdefault(row["corpus"], [row["corpus"]]).append(f"{100 * row['test accuracy']:.1f}")
-    return markdown(["UPOS accuracy", "softmax", "CRF"], list(body.values()))
+    """Test accuracy of the recipe `pos`."""
+    runs = [run for run in rows("accuracy") if "test accuracy" in run]
+    return by_head(runs, lambda run: [run["test accuracy"]], ["test accuracy", "development accuracy"])
 
 
 def accuracy() -> str:
     """Test F1 of the recipe `ner`."""
-    runs = rows("accuracy")
+    runs = [run for run in rows("accuracy") if "test F1" in run]
+    header = ["test F1 repaired", "dropped", "development F1"]
+    return by_head(runs, lambda run: [run["test F1"][repair] for repair in ("conlleval", "drop")], header)
+
+
+def by_head(runs: Sequence[Row], scores: Callable[[Row], Sequence[float]], header: Sequence[str]) -> str:
+    """A line for each corpus and head: the scores on test data, that on development data, the seconds."""
     body = []
     for corpus in dict.fromkeys(run["corpus"] for run in runs):
         for head in ("crf", "softmax"):
             mine = [run for run in runs if (run["corpus"], run["variant"]) == (corpus, head)]
-            if not mine:
-                continue
-            scores = [spread([run["test F1"][repair] for run in mine]) for repair in ("conlleval", "drop")]
-            dev = spread([run["dev F1"] for run in mine])
-            seconds = spread([run["processor seconds"] for run in mine], 0)
-            body.append([f"{corpus}, {head}", str(len(mine)), *scores, dev, seconds])
-    return markdown(["", "seeds", "test F1 repaired", "dropped", "development F1", "processor, s"], body)
+            if mine:
+                columns = zip(*([*scores(run), run["dev F1"]] for run in mine), strict=True)
+                seconds = spread([run["processor seconds"] for run in mine], 0)
+                body.append([f"{corpus}, {head}", str(len(mine)), *map(spread, columns), seconds])
+    return markdown(["", "seeds", *header, "processor, s"], body)
 
 
 def tuning() -> str:

@@ -20,7 +20,7 @@ class NamedRecipe(NamedTuple):
     values: Mapping[str, Any]
 
 
-_SPANS: dict[str, Any] = {
+_MEASURED: dict[str, Any] = {
     "hidden": 200,
     "shape_dim": 10,
     "batch_size": 32,
@@ -30,9 +30,9 @@ _SPANS: dict[str, Any] = {
     "patience": 25,
 }
 RECIPES: dict[str, NamedRecipe] = {
-    "ner": NamedRecipe(2, _SPANS),
-    "pos": NamedRecipe(1, {}),
-    "chunk": NamedRecipe(2, _SPANS),
+    "ner": NamedRecipe(2, _MEASURED),
+    "pos": NamedRecipe(2, _MEASURED),
+    "chunk": NamedRecipe(2, _MEASURED),
 }
 """The recipes by name: ``chaincrf train`` takes that of its task for what is not said."""
 
