@@ -71,15 +71,15 @@ class Run:
         data = replace(self.prepared, train=self._counted(**vars(self.prepared.train)))
         model = build_model(data, self.recipe).model
         try:
-            self._step(0, 0)
-            fit(model, data, self.recipe, on_step=self._step)
+            self._step()
+            fit(model, data, self.recipe, on_step=lambda *_: self._step())
         except EndError:
             pass
         except BaseException as error:  # told in the next turn
             self._failure = error
         self._done.release()
 
-    def _step(self, done: int, total: int) -> None:
+    def _step(self) -> None:
         if self._left == 0:
             self._done.release()
             self._given.acquire()

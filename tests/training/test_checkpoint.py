@@ -27,7 +27,7 @@ def train(path, recipe=SMALL, *, checkpoints=None, stop=None, copies=4):
     prepared = prepare(corpus, corpus, recipe)
     model = build_model(prepared, recipe).model
 
-    def kill(done, total):
+    def kill(done, total, loss):
         if done == stop:
             raise Killed
 

@@ -1,4 +1,5 @@
 import math
+from statistics import fmean
 
 import numpy as np
 import pytest
@@ -88,8 +89,10 @@ def test_reports_every_step_and_epoch(tmp_path):
     steps, epochs = [], []
     recipe = SMALL.model_copy(update={"epochs": 2, "batch_size": 8})
     run(tmp_path, recipe, on_step=lambda *step: steps.append(step), on_epoch=epochs.append)
-    assert steps == [(i + 1, 6) for i in range(6)]
+    assert [step[:2] for step in steps] == [(i + 1, 6) for i in range(6)]
     assert [epoch.number for epoch in epochs] == [1, 2]
+    losses = [loss.item() for *_, loss in steps]
+    assert [epoch.loss for epoch in epochs] == pytest.approx([fmean(losses[:3]), fmean(losses[3:])])
 
 
 def test_interrupt_keeps_what_was_best(tmp_path):
@@ -101,7 +104,7 @@ def test_interrupt_keeps_what_was_best(tmp_path):
     assert result.interrupted
     assert next(iter(result.kept.values())).state
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, on_step=lambda done, total: stop(type("E", (), {"number": 2})))
+        run(tmp_path, on_step=lambda *_: stop(type("E", (), {"number": 2})))
 
 
 def test_a_loss_that_is_not_finite_is_an_error(tmp_path):

@@ -19,7 +19,12 @@ from chaincrf.training.processes import Processes, launch
 from corpora import toy_file
 
 SCRIPT = """
+import os
 import sys
+if "--other" in sys.argv and os.environ["RANK"] == "1":
+    sys.argv[sys.argv.index("--train") + 1] = sys.argv[-1]
+if "--other" in sys.argv:
+    del sys.argv[-2:]
 from chaincrf.cli.main import main
 from chaincrf.training import updates
 updates.MIN_ROWS = int(sys.argv.pop(1))
@@ -32,9 +37,9 @@ OPTIONS = (
 )
 
 
-def start(folder, out, *more, processes=2, rows=0):
+def start(folder, out, *more, processes=2, rows=0, count=10):
     (folder / "run.py").write_text(SCRIPT)
-    toy = toy_file(folder / "toy.tsv", 10)
+    toy = toy_file(folder / "toy.tsv", count)
     torchrun = (sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}")
     torchrun += ("--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0")
     command = (*torchrun, "run.py", rows, "train", "--train", toy, "--dev", toy, *OPTIONS, "--out", out)
@@ -72,6 +77,28 @@ def test_two_processes_are_one(tmp_path):
         weights, expected = (load_file(tmp_path / m / "model.safetensors") for m in (name, "one"))
         for key, value in expected.items():
             torch.testing.assert_close(weights[key], value, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_two_processes_are_one_with_an_empty_share(tmp_path):
+    """Batches of 7 two by two, the last of one sentence; the norm is clipped."""
+    options = ("--batch-size", 7, "--accumulate", 2, "--optimizer", "adamw", "--clip", 0.5)
+    for name, processes in (("one", 1), ("two", 2)):
+        run(tmp_path, tmp_path / name, *options, processes=processes, rows=10**9, count=3)
+    for ours, theirs in zip(metrics(tmp_path / "two"), metrics(tmp_path / "one"), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+    weights, expected = (load_file(tmp_path / m / "model.safetensors") for m in ("two", "one"))
+    for key, value in expected.items():
+        torch.testing.assert_close(weights[key], value, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_processes_that_read_other_data_say_so(tmp_path):
+    other = toy_file(tmp_path / "other.tsv", 9)
+    process = start(tmp_path, tmp_path / "m", "--other", other)
+    err = process.communicate(timeout=200)[1]
+    assert process.returncode == 1
+    assert "expected the same recipe, data and vectors in all processes" in err
 
 
 @pytest.mark.slow

@@ -35,7 +35,7 @@ def test_a_run_from_shards_is_resumed(tmp_path, corpora, monkeypatch):
     def run(checkpoints, stop=None):
         prepared = prepare(shards, memory, recipe)
 
-        def kill(done, total):
+        def kill(done, total, loss):
             if done == stop:
                 raise Killed
 

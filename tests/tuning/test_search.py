@@ -3,6 +3,7 @@
 import csv
 
 import pytest
+import torch
 
 pytest.importorskip("optuna")
 
@@ -32,7 +33,7 @@ class Stub:
         for number in range(1, recipe.epochs + 1):
             self.before_epoch()
             self.epochs += 1
-            on_step(number, recipe.epochs)
+            on_step(number, recipe.epochs, torch.tensor(1.0))
             score = (1 - abs(recipe.dropout - 0.3)) * number / recipe.epochs - 0.001 * recipe.seed
             epoch = Epoch(number, 1.0, {"": score}, 0.0)
             fit.epochs.append(epoch)

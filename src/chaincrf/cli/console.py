@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,12 +16,17 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ..compare.jobs import Job
     from ..training import Epoch
 
@@ -36,6 +43,8 @@ __all__ = [
     "ticker",
     "use_threads",
 ]
+
+_LOOK = 0.5  # seconds between two looks at the loss, which wait for the device
 
 
 def stdout() -> Console:
@@ -94,16 +103,22 @@ class Ticker:
     def __init__(self, progress: Progress, metric: str) -> None:
         self._progress = progress
         self._metric = metric
-        self._task = progress.add_task("training", total=None)
+        self._score = ""
+        self._seen = -math.inf  # when the bar last looked at the loss
+        self._task = progress.add_task("training", total=None, state="")
 
     def title(self, text: str) -> None:
         """A new run begins."""
         self._progress.console.print(text)
-        self._progress.reset(self._task, total=None, description=text)
+        self._score = ""
+        self._progress.reset(self._task, total=None, description=text, state="")
 
-    def step(self, done: int, total: int) -> None:
+    def step(self, done: int, total: int, loss: Tensor) -> None:
         """A step was done."""
         self._progress.update(self._task, completed=done, total=total)
+        if not self._progress.disable and time.monotonic() > self._seen + _LOOK:
+            self._seen = time.monotonic()
+            self._progress.update(self._task, state=f"loss {loss.item():.4f}{self._score}")
 
     def say(self, text: str) -> None:
         """A line above the bar."""
@@ -112,6 +127,14 @@ class Ticker:
     def epoch(self, epoch: Epoch) -> None:
         """An epoch was done."""
         self._progress.console.print(f"  {_epoch_line(epoch, self._metric)}")
+        self._score = f"  dev {self._metric} {_scores(epoch)}"
+
+
+class _Rate(ProgressColumn):
+    """Steps a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:.1f} steps/s" if task.speed else "")
 
 
 class RunsTicker:
@@ -147,18 +170,20 @@ class RunsTicker:
 
 
 def _epoch_line(epoch: Epoch, metric: str) -> str:
-    scores = ", ".join(
-        f"{name + ' ' if name else ''}{100 * score:.2f}" for name, score in epoch.scores.items()
-    )
-    loss = f"loss {epoch.loss:8.4f}  dev {metric} {scores}"
+    loss = f"loss {epoch.loss:8.4f}  dev {metric} {_scores(epoch)}"
     return f"epoch {epoch.number:>3}  {loss}  ({epoch.train_seconds:.1f} s)"
+
+
+def _scores(epoch: Epoch) -> str:
+    return ", ".join(f"{name + ' ' if name else ''}{100 * score:.2f}" for name, score in epoch.scores.items())
 
 
 @contextmanager
 def ticker(metric: str) -> Iterator[Ticker]:
     """Show the progress of training while the block runs."""
     console = stderr()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    words = TextColumn("{task.description}"), TextColumn("{task.fields[state]}")
+    columns = (words[0], BarColumn(), MofNCompleteColumn(), _Rate(), words[1], TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield Ticker(progress, metric)
 

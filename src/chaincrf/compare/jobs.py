@@ -226,7 +226,7 @@ class Bench:
             prepared,
             recipe,
             decoders={variant.name: variant.way for variant in job.variants},
-            on_step=progress,
+            on_step=lambda done, total, loss: progress(done, total),
             on_epoch=lambda epoch: progress(epoch, 0),
         )
         if record.interrupted:

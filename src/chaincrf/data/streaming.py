@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from jaxtyping import Int
 from torch import Tensor
 
@@ -55,8 +56,8 @@ class StreamedSentences:
 
     def words(self, index: Int[np.ndarray, " B"]) -> Int[Tensor, " N"]:
         """The word indices of all tokens of the sentences at some positions."""
-        sentences = [Sentence(tuple(tokens)) for tokens, _ in self.corpus.read(index)]
-        return encode(sentences, self.vocabulary).words(np.arange(len(sentences)))
+        tokens = [token for sentence, _ in self.corpus.read(index) for token in sentence]
+        return torch.tensor([self.vocabulary.word(token) for token in tokens], dtype=torch.int64)
 
     def batch(self, index: Int[np.ndarray, " B"]) -> Batch:
         """The sentences at some positions, read, encoded, and padded to the longest of them."""

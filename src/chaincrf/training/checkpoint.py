@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from ..data.streaming import StreamedSentences
 from ..errors import ModelError
+from .processes import Processes
 from .recipe import Recipe
 from .setup import Prepared
 from .state import TrainingState
@@ -60,11 +61,16 @@ class Checkpoints:
         self._run: dict[str, Any] = {}
         self._last = time.monotonic()
 
-    def begin(self, recipe: Recipe, prepared: Prepared, model: nn.Module) -> Checkpoints:
-        """Note what must be the same when the run goes on: the recipe, the data and the untrained model."""
-        if self.path is not None:
-            self._run = {"recipe": recipe.model_dump(mode="json"), "data": data_digest(prepared, model)}
-        return self
+    def begin(self, recipe: Recipe, prepared: Prepared, model: nn.Module, processes: Processes) -> None:
+        """Note what must be the same when the run goes on: the recipe, the data and the untrained model.
+
+        Raises:
+            DataError: if they are not the same in all processes.
+        """
+        if self.path is None and processes.count == 1:
+            return
+        self._run = {"recipe": recipe.model_dump(mode="json"), "data": data_digest(prepared, model)}
+        processes.check(json.dumps(self._run))
 
     def restore(self, state: TrainingState) -> None:
         """Bring back the state to go on from, if there is one and it is wanted.

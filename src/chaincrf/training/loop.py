@@ -44,7 +44,7 @@ def fit(
     *,
     decoders: Mapping[str, Way] | None = None,
     checkpoints: Checkpoints | None = None,
-    on_step: Callable[[int, int], None] = lambda done, total: None,
+    on_step: Callable[[int, int, Tensor], None] = lambda done, total, loss: None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> Fit:
     """Train a model; after every epoch decode the development data and keep the best weights.
@@ -57,7 +57,8 @@ def fit(
         decoders: names of ways to decode, with the ``constrained`` argument of each. Every one of them
             keeps its own best epoch.
         checkpoints: where the run is saved, and whether it goes on from there.
-        on_step: called after every step with the steps done and those of the whole run.
+        on_step: called after every step with the steps done, those of the whole run, and the step's loss; the
+            loss is on the device, and to look at it is to wait for that.
         on_epoch: called after every epoch.
 
     Raises:
@@ -69,12 +70,13 @@ def fit(
     was best so far: see ``Fit.interrupted`` and ``Fit.failure``.
     """
     decoders = decoders or {"": None}
-    checkpoints = (checkpoints or Checkpoints(None)).begin(recipe, prepared, model)
+    checkpoints = checkpoints or Checkpoints(None)
     fabric = launch(recipe)
     processes = Processes(fabric)
     processes.seed(recipe.seed)  # the same dropout for every head, whatever building it drew
     fabric.to_device(model)
     processes.align(model)
+    checkpoints.begin(recipe, prepared, model, processes)
     updates = Updates(model, recipe, processes)
     wrapped, optimizer = fabric.setup(model, updates.optimizer, move_to_device=False)
     result = Fit({name: Kept(recipe.patience) for name in decoders})
@@ -101,7 +103,7 @@ def fit(
             state.loss += loss
             state.step += 1
             state.seconds = time.perf_counter() - start
-            on_step(done + 1, recipe.epochs * steps)
+            on_step(done + 1, recipe.epochs * steps, loss)
             if state.step < steps and checkpoints.due(state):
                 finite.settle()
                 checkpoints.save(state)
@@ -172,13 +174,14 @@ def _backward(
 ) -> Float[Tensor, ""]:
     """The loss of several batches, the mean over all their sentences, and its gradient.
 
-    With several processes each has its share of them; the sum over the processes is meant.
+    Of several processes each has its share of that sum: ``Updates.exchange`` adds them up.
     """
     weight = 1 / sum(map(len, group))
     total = torch.zeros((), device=fabric.device)
     for index in group:
         share = processes.share(index)
-        batch = data.batch(share if len(share) else index[:1]).to(fabric.device)  # all exchange gradients
+        # A process without a sentence takes one that does not count, to have gradients to exchange.
+        batch = data.batch(share if len(share) else index[:1]).to(fabric.device)
         loss = model(**batch.inputs, tags=batch.tags) * (len(share) * weight)
         fabric.backward(loss)
         total += loss.detach()

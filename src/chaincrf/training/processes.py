@@ -4,11 +4,13 @@
 there are. All of them read the same data, make the same plan of batches, and take their share of every batch;
 the sum of their gradients is the gradient of the whole batch. All of it goes in one message a step, of word
 vectors only what the batch has read. PyTorch's DistributedDataParallel sends several, with the whole table,
-while the backward pass goes on, which gains nothing where that pass keeps every core busy.
+while the backward pass goes on, which gains nothing where that pass keeps every core busy. (On GPUs neither
+has been measured.)
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +23,7 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor, distributed, nn
 
-from ..errors import ConfigError
+from ..errors import ConfigError, DataError
 from .recipe import Recipe
 
 __all__ = ["Processes", "launch", "leave"]
@@ -42,7 +44,7 @@ def launch(recipe: Recipe) -> Fabric:
     if recipe.precision == "16-mixed" and recipe.device == "auto" and not torch.accelerator.is_available():
         raise ConfigError("precision: 16-mixed needs a GPU; on the CPU take bf16-mixed or 32-true")
     world, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
-    strategy = "auto" if world == 1 else _DataParallel()
+    strategy = "auto" if world == 1 else _Unwrapped()
     nodes: dict[str, Any] = {"devices": local, "num_nodes": world // local} if world > 1 else {"devices": 1}
     try:
         fabric = Fabric(accelerator=recipe.device, strategy=strategy, precision=recipe.precision, **nodes)
@@ -55,7 +57,7 @@ def launch(recipe: Recipe) -> Fabric:
     return fabric
 
 
-class _DataParallel(DDPStrategy):
+class _Unwrapped(DDPStrategy):
     """A process a device; the gradients are summed by :class:`Processes`, not in the model."""
 
     def setup_module(self, module: nn.Module) -> nn.Module:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -89,17 +91,34 @@ class Processes:
         torch.manual_seed(seed + (self.number << 32))
 
     def align(self, model: nn.Module) -> None:
-        """Give the model the first process's parameters: another processor may have drawn other last bits."""
+        """Give the model the first process's parameters: another processor may have drawn other last bits.
+
+        Raises:
+            DataError: if the models are not alike, because the processes have read other files.
+        """
         if self.count > 1:
+            self.check(str([(name, tuple(value.shape)) for name, value in model.state_dict().items()]))
             for parameter in model.parameters():
                 distributed.broadcast(parameter.detach(), src=0)
+
+    def check(self, read: str) -> None:
+        """Make sure that all processes have read the same.
+
+        Raises:
+            DataError: if not.
+        """
+        digest = hashlib.sha256(read.encode()).digest()
+        if not self.agree([int.from_bytes(digest[:7], "big")]):
+            raise DataError(
+                "expected the same recipe, data and vectors in all processes, found others in one"
+            )
 
     def share(self, index: Int[np.ndarray, " B"]) -> Int[np.ndarray, " S"]:
         """This process's sentences of a batch; none, where there are fewer sentences than processes."""
         return index[self.number :: self.count]
 
     def add_up(self, values: Sequence[Tensor]) -> None:
-        """Give all tensors, of one dtype, their sums over the processes, in place and in one message."""
+        """Give all tensors, of one dtype, their sums over several processes, in place and in one message."""
         message = torch.cat([value.flatten() for value in values])
         distributed.all_reduce(message)
         for value, part in zip(values, message.split([value.numel() for value in values]), strict=True):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from .. import __version__
 from ..data.corpus import Corpus
@@ -29,7 +30,7 @@ def train(
     recipe: Recipe | None = None,
     *,
     checkpoints: Checkpoints | None = None,
-    on_step: Callable[[int, int], None] = lambda done, total: None,
+    on_step: Callable[[int, int, Tensor], None] = lambda done, total, loss: None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> tuple[Tagger, Fit]:
     """Train a tagger and return it with the weights of its best epoch.
@@ -39,7 +40,8 @@ def train(
         dev: the development data, by which the best epoch is chosen.
         recipe: how to train; by default the named recipe of the data's task.
         checkpoints: where the run is saved, and whether it goes on from there.
-        on_step: called after every step with the steps done and those of the whole run.
+        on_step: called after every step with the steps done, those of the whole run, and the step's loss; the
+            loss is on the device, and to look at it is to wait for that.
         on_epoch: called after every epoch.
 
     Returns:

@@ -41,7 +41,7 @@ class Updates:
     """What changes the parameters: an optimiser, an average, and a table's rows.
 
     Args:
-        model: on its device, not yet set up for several processes.
+        model: on its device, the same in all processes.
         recipe: names the optimiser and its settings.
         processes: that train together.
     """
@@ -82,7 +82,7 @@ class Updates:
         """
         if self._processes.count == 1:
             return
-        parameters = [value for group in self.optimizer.param_groups for value in group["params"]]
+        parameters = [value for part in self.optimizer.param_groups for value in part["params"]]
         table = self._table.weight
         values = [loss, *(p.grad for p in parameters if p.grad is not None and p is not table)]
         if table.grad is None:

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from pydantic import ValidationError
+from torch import Tensor
 
 from .._lazy import require
 from ..data import Corpus, ShardedCorpus
@@ -99,7 +100,7 @@ def tune(
     seeds: int = 1,
     space: Space | None = None,
     on_trial: Callable[[int, Mapping[str, Any]], None] = lambda number, values: None,
-    on_step: Callable[[int, int], None] = lambda done, total: None,
+    on_step: Callable[[int, int, Tensor], None] = lambda done, total, loss: None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     on_result: Callable[[Trial, Trial | None], None] = lambda trial, best: None,
 ) -> Search:
@@ -119,7 +120,8 @@ def tune(
         seeds: training runs of each trial, from the recipe's seed upwards.
         space: what is searched; by default :func:`default_space`.
         on_trial: called before a trial with its number and the values of the settings searched.
-        on_step: called after every step of a training run, with the steps done and those of the whole run.
+        on_step: called after every step of a training run, with the steps done, those of the whole run,
+            and the step's loss.
         on_epoch: called after every epoch.
         on_result: called after a trial, with it and with the best so far.
 
@@ -170,7 +172,7 @@ class _Run:
         values: Mapping[str, Any],
         seeds: int,
         end: float | None,
-        on_step: Callable[[int, int], None],
+        on_step: Callable[[int, int, Tensor], None],
         on_epoch: Callable[[Epoch], None],
     ) -> None:
         self.trial, self.recipe, self.values, self.seeds, self.end = trial, recipe, values, seeds, end
@@ -216,8 +218,8 @@ class _Run:
             if fit.failure is not None:
                 raise fit.failure
 
-    def _step(self, done: int, total: int) -> None:
-        self.on_step(done, total)
+    def _step(self, done: int, total: int, loss: Tensor) -> None:
+        self.on_step(done, total, loss)
         if self.end is not None and time.monotonic() >= self.end:
             raise _Stopped
 
