@@ -80,7 +80,7 @@ def by_head(runs: Sequence[Row], scores: Callable[[Row], Sequence[float]], heade
 
 
 def tuning() -> str:
-    """Development F1 of what the recipe `ner` could be, the mean of its seeds."""
+    """Development F1, or accuracy, of what the recipes could be, the mean of the seeds."""
     runs = rows("tune")
     corpora = list(dict.fromkeys(run["corpus"] for run in runs))
     body = []
@@ -91,8 +91,8 @@ def tuning() -> str:
             line += [f"{fmean(run[key] for run in mine):.1f}" if mine else "" for key in KEYS]
             line.append(str(len(mine) or ""))
         body.append(line)
-    said = ("best epoch", "last three", "seeds")
-    return markdown(["development F1", *(f"{corpus}, {what}" for corpus in corpora for what in said)], body)
+    columns = [f"{corpus}, {what}" for corpus in corpora for what in ("best epoch", "last three", "seeds")]
+    return markdown(["development score", *columns], body)
 
 
 def means(name: str = "crf") -> dict[str, Any]:

@@ -14,7 +14,10 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
 
 from chaincrf.crf.kernels.triton_gpu import counts, launch, log_space, scaled, scan, tiled, tiles, weigh
-from chaincrf.crf.kernels.triton_gpu.viterbi import best_paths
+from chaincrf.crf.kernels.triton_gpu.viterbi import best_paths, columns_of, warps_of
+
+SHARED_MEMORY = 99 * 1024
+"""Bytes that a program may have on devices of capability 8.6, 8.9 and 12: the fewest of those served."""
 
 DOUBLES = {
     "deltas",
@@ -60,8 +63,8 @@ def cases(tags: tuple[int, ...]) -> Iterator[tuple[Any, dict[str, Any], int, dic
             yield log_space.log_space, v | width | columns, 4 if K <= 32 else 8, {}
         small = K <= tiles.IN_REGISTERS
         for v in variants(MASKED=both, SHARED=both):
-            warps = 1 if K <= 32 else 4 if small else 8
-            yield best_paths, v | width | columns | {"IN_REGISTERS": small}, warps, {}
+            constants = {"IN_REGISTERS": small, "COLUMNS": columns_of(K)}
+            yield best_paths, v | width | constants, warps_of(K), {}
         for v in variants(SHARED=both, GOLDEN=both, GRADIENT=both, REDUCTION=(0, 1, 2, 3)):
             yield counts.collect, v | width | {"BLOCK": 1024}, 4, {}
     tile = {"COLUMNS": tiled.COLUMNS, "INNER": tiled.INNER}
@@ -90,10 +93,15 @@ def compiled(
 
 
 def main(quick: bool) -> None:
-    """All variants for both capabilities; or quickly the fullest of each kernel, 9 tags."""
+    """All variants for both capabilities; or quickly the fullest of each kernel.
+
+    Quickly is for 9 tags; for 64 where the shared memory grows with them.
+    """
     every: dict[str, list[Any]] = {}
     for case in cases((9,) if quick else (9, 64, 256)):
         every.setdefault(case[0].fn.__name__, []).append(case)
+    if quick:
+        every["products"] = [case for case in cases((64,)) if case[0] is scan.products]
     targets = ((90, "fp32", False), (80, "fp64", True))
     for name, found in every.items():
         for case in found[-1:] if quick else found:
@@ -101,6 +109,7 @@ def main(quick: bool) -> None:
                 built = compiled(case, capability, dtype, ones)
                 assert ".visible .entry" in built.asm["ptx"]
                 assert len(built.asm["cubin"]) > 0
+                assert built.metadata.shared <= SHARED_MEMORY, (name, built.metadata.shared, case[1])
                 sys.stdout.write(f"{name} {capability} {built.metadata.shared} {case[1]}\n")
                 sys.stdout.flush()
 

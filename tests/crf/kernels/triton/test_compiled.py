@@ -1,4 +1,4 @@
-"""Triton's kernels compile for devices that are not there, of capability 8.0 and 9.0."""
+"""Triton's kernels compile for devices that are not there, of capability 8.0 and 9.0, and fit others."""
 
 import os
 import subprocess

@@ -86,6 +86,19 @@ def test_wide_ranges(checks, shape: tuple[int, int, int], kind: str, scale: floa
 
 
 @KINDS
+def test_tiles_of_several_sequences(checks, kind: str) -> None:
+    shape = (144, 12, 70)
+    assert checks.forward_backward.tile_of(shape[0]) > 1
+    for options in ({}, {"mask": False}, {"scale": 1e3, "forbid": 0.3}, {"dtype": "float32"}):
+        checks.loss(shape, kind, device="cuda", **options)
+
+
+@pytest.mark.parametrize("shape", [(3, 20, 70), (144, 12, 70), (2, 3000, 9)])
+def test_the_same_bits_again_in_tiles_and_chunks(checks, shape: tuple[int, int, int]) -> None:
+    checks.the_same_bits_again("cuda", shape)
+
+
+@KINDS
 @pytest.mark.parametrize("shape", [(2, 3000, 3), (3, 5000, 17), (1, 4097, 33), (1, 2500, 64)])
 def test_long_sequences_in_chunks(checks, shape: tuple[int, int, int], kind: str) -> None:
     assert checks.forward_backward.chunk_of(*shape) < shape[1]

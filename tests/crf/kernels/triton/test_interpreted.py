@@ -41,13 +41,26 @@ def test_float32_is_rounded_once(interpreted: Interpreter, kind: str) -> None:
     interpreted("loss", (3, 6, 5), kind, dtype="float32")
 
 
-@pytest.mark.parametrize(
-    ("shape", "kind"), [((1, 1, 65), "free"), ((3, 3, 70), "unknown"), ((17, 1, 66), "gold")]
-)
+@pytest.mark.parametrize(("shape", "kind"), [((1, 1, 65), "free"), ((3, 3, 70), "unknown")])
 def test_many_tags(interpreted: Interpreter, shape: tuple[int, int, int], kind: str) -> None:
     interpreted("loss", shape, kind)
-    if shape[0] > 16:
-        interpreted("tiled_loss", shape, kind)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "options"),
+    [
+        ((5, 6, 70), "gold", {}),
+        ((4, 3, 70), "unknown", {}),
+        ((3, 3, 70), "gold", {"scale": 1e4}),
+        ((17, 2, 66), "gold", {}),
+        ((3, 2, 130), "free", {}),
+    ],
+)
+def test_tiles_of_several_sequences(
+    interpreted: Interpreter, shape: tuple[int, int, int], kind: str, options: dict
+) -> None:
+    """Gaps that differ within a tile, more tags than are computed together, a tile that is not full."""
+    interpreted("tiled_loss", shape, kind, **options)
 
 
 @pytest.mark.parametrize("chunk", [4])

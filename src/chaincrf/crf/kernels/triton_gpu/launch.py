@@ -57,8 +57,12 @@ def on_device(x: Tensor) -> AbstractContextManager[object]:
 
 
 def options(warps: int) -> dict[str, int | bool]:
-    """How a kernel is compiled: multiply and add at once, as few threads as hold its numbers."""
-    return {"num_warps": warps, "enable_fp_fusion": True}
+    """How a kernel is compiled: multiply and add at once, as few threads as hold its numbers.
+
+    What a product reads is fetched one step ahead: two, as is usual, do not fit the shared memory of every
+    device.
+    """
+    return {"num_warps": warps, "num_stages": 2, "enable_fp_fusion": True}
 
 
 def plain(*tensors: Tensor | None) -> list[Tensor | None]:

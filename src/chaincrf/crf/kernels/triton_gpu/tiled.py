@@ -68,7 +68,7 @@ def forward_tile(
     moves, _turned, ends, _facts = parts_of(factors, K)
     b = tl.program_id(0).to(tl.int64) * TILE + tl.arange(0, TILE)
     real = b < B
-    begun, left = tl.zeros((TILE,), tl.int32), tl.zeros((TILE,), tl.int32)
+    begun, left = tl.zeros((TILE,), tl.int32), tl.zeros((TILE,), tl.int64)
     top, lowest = tl.zeros((TILE,), tl.float64), tl.full((TILE,), 1.0, tl.float64)
     first = tl.zeros((TILE,), tl.int32) + T
     for n in range(0, K, COLUMNS):

@@ -46,7 +46,8 @@ IN_REGISTERS = 64
 """Up to how many tags a program holds all moves, and the recursion, in registers."""
 LONG, FEW = 512, 2**18
 """From how many tokens on a sequence may be cut into chunks, and up to how many moves of all sequences at a
-token: measured."""
+token: half of the fewest, and four times the most, that were measured
+(``benchmarks/results/gpu_chunks.json``)."""
 MOST_TAGS = 1024
 """Up to how many tags the kernels serve."""
 

@@ -13,7 +13,17 @@ from .launch import alignment, launch, on_device, plain
 from .scaled import token_counts
 from .tiles import IN_REGISTERS, width_of
 
-__all__ = ["viterbi"]
+__all__ = ["columns_of", "viterbi", "warps_of"]
+
+
+def columns_of(K: int) -> int:
+    """How many next tags are computed together where the moves are read again at each token."""
+    return min(width_of(K), max(16, 16384 // width_of(K)))
+
+
+def warps_of(K: int) -> int:
+    """Threads of a program, by 32."""
+    return 1 if K <= 32 else 4 if K <= IN_REGISTERS else 8
 
 
 @triton.jit
@@ -186,13 +196,13 @@ def viterbi(
             "MASKED": mask_ is not None,
             "IN_REGISTERS": K <= IN_REGISTERS,
             "WIDTH": width_of(K),
-            "COLUMNS": min(width_of(K), max(16, 16384 // width_of(K))),
+            "COLUMNS": columns_of(K),
         }
         key = (emissions.device, emissions.dtype, B, T, K, *alignment(*chain, mask_))
         with on_device(emissions):
             launch(
                 best_paths, key, (B, 1, 1),
                 *chain, deltas if mask_ is None else mask_, deltas, tags, value, T, K,
-                warps=1 if K <= 32 else 4 if K <= IN_REGISTERS else 8, **constants,
+                warps=warps_of(K), **constants,
             )  # fmt: skip
     return tags, value
