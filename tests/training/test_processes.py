@@ -35,14 +35,15 @@ OPTIONS = (
     *("--optimizer", "sgd", "--learning-rate", 0.1, "--weight-decay", 0.001, "--ema", 0.9, "--epochs", 4),
     *("--batch-size", 3, "--accumulate", 1, "--dropout", 0, "--word-dropout", 0, "--patience", 9),
 )
+TORCHRUN = ("torch.distributed.run", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0")
 
 
-def start(folder, out, *more, processes=2, rows=0, count=10):
+def start(folder, out, *more, processes=2, rows=0, count=10, launcher=TORCHRUN):
     (folder / "run.py").write_text(SCRIPT)
     toy = toy_file(folder / "toy.tsv", count)
-    torchrun = (sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}")
-    torchrun += ("--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0")
-    command = (*torchrun, "run.py", rows, "train", "--train", toy, "--dev", toy, *OPTIONS, "--out", out)
+    number = "--nproc-per-node" if launcher is TORCHRUN else "--devices"
+    launch = (sys.executable, "-m", *launcher, f"{number}={processes}")
+    command = (*launch, "run.py", rows, "train", "--train", toy, "--dev", toy, *OPTIONS, "--out", out)
     return subprocess.Popen(
         [str(part) for part in (*command, *more)],
         cwd=folder,
@@ -90,6 +91,15 @@ def test_two_processes_are_one_with_an_empty_share(tmp_path):
     weights, expected = (load_file(tmp_path / m / "model.safetensors") for m in ("two", "one"))
     for key, value in expected.items():
         torch.testing.assert_close(weights[key], value, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_fabric_launches_it_too(tmp_path):
+    fabric = ("lightning_fabric.cli", "--accelerator=cpu", "--strategy=ddp")
+    options = ("--batch-size", 7, "--epochs", 1)
+    for name, launcher in (("torchrun", TORCHRUN), ("fabric", fabric)):
+        run(tmp_path, tmp_path / name, *options, launcher=launcher, count=3)
+    assert metrics(tmp_path / "fabric") == metrics(tmp_path / "torchrun")
 
 
 @pytest.mark.slow

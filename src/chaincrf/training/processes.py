@@ -45,13 +45,16 @@ def launch(recipe: Recipe) -> Fabric:
         raise ConfigError("precision: 16-mixed needs a GPU; on the CPU take bf16-mixed or 32-true")
     world, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     strategy = "auto" if world == 1 else _Unwrapped()
+    if os.environ.get("LT_STRATEGY") == "ddp":  # of ``fabric run``: it is what we do
+        del os.environ["LT_STRATEGY"]
     nodes: dict[str, Any] = {"devices": local, "num_nodes": world // local} if world > 1 else {"devices": 1}
     try:
         fabric = Fabric(accelerator=recipe.device, strategy=strategy, precision=recipe.precision, **nodes)
     except (RuntimeError, ValueError, MisconfigurationException) as error:
         problem = f"device: expected one that this machine has, got {recipe.device!r}: {error}"
         raise ConfigError(problem) from None
-    fabric.launch()
+    if "LT_CLI_USED" not in os.environ:  # ``fabric run`` has launched it
+        fabric.launch()
     if recipe.precision == "bf16-mixed" and fabric.device.type == "cpu":
         _check_half(fabric, recipe.hidden)
     return fabric
