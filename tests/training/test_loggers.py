@@ -1,9 +1,12 @@
+import json
 import sys
 
 import pytest
 
 from chaincrf.errors import MissingExtra
 from chaincrf.training.loggers import make_logger
+from cli.commands import run
+from corpora import toy_file
 
 pytestmark = pytest.mark.slow
 
@@ -23,6 +26,21 @@ def test_tensorboard(tmp_path):
     log(make_logger("tensorboard", tmp_path, "m"))
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload().Scalars("loss")
     assert [(event.step, event.value) for event in events] == [(1, 3.0), (2, 2.0)]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_command_logs_every_epoch(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    toy = toy_file(tmp_path / "toy.tsv", 2)
+    options = ("--vectors", "none", "--hidden", 8, "--epochs", 2, "--device", "cpu", "--log", "tensorboard")
+    run("train", "--train", toy, "--dev", toy, *options, "--out", tmp_path / "m")
+    epochs = [json.loads(line) for line in (tmp_path / "m.run" / "metrics.jsonl").read_text().splitlines()]
+    events = EventAccumulator(str(tmp_path / "m.run" / "logs" / "tensorboard")).Reload()
+    for name in ("loss", "dev_score"):
+        found = [(event.step, event.value) for event in events.Scalars(name)]
+        assert found == [(epoch["epoch"], pytest.approx(epoch[name])) for epoch in epochs]
 
 
 @pytest.mark.filterwarnings("ignore")
