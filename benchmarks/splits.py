@@ -65,13 +65,6 @@ def _ewt_pos(data: Path) -> Splits:
     return train, dev, test
 
 
-def _ewt_pos_whole(data: Path) -> Splits:
-    folder = data / "ud-english-ewt"
-    files = (folder / f"en_ewt-ud-{split}.conllu" for split in ("train", "dev", "test"))
-    train, dev, test = (read_corpus(path, task="pos") for path in files)
-    return train, dev, test
-
-
 CORPORA: dict[str, Callable[[Path], Splits]] = {
     "ncbi-2500": _ncbi_2500,
     "ncbi": _ncbi,
@@ -81,8 +74,8 @@ CORPORA: dict[str, Callable[[Path], Splits]] = {
 }
 """NCBI-disease, its first 2,500 sentences and all; CrossNER politics, a tenth of train and dev held out;
 Wikigold; UNER-EWT, trained on its dev, a tenth held out."""
-TAGGING: dict[str, Callable[[Path], Splits]] = {"ewt-pos": _ewt_pos, "ewt-pos-whole": _ewt_pos_whole}
-"""Parts of speech: a sixth of UD English-EWT, as it is in the package, and the whole."""
+TAGGING: dict[str, Callable[[Path], Splits]] = {"ewt-pos": _ewt_pos}
+"""Parts of speech: a sixth of UD English-EWT, as it is in the package."""
 
 
 @cache

@@ -182,8 +182,8 @@ def _scores(epoch: Epoch) -> str:
 def ticker(metric: str) -> Iterator[Ticker]:
     """Show the progress of training while the block runs."""
     console = stderr()
-    words = TextColumn("{task.description}"), TextColumn("{task.fields[state]}")
-    columns = (words[0], BarColumn(), MofNCompleteColumn(), _Rate(), words[1], TimeRemainingColumn())
+    title, state = TextColumn("{task.description}"), TextColumn("{task.fields[state]}")
+    columns = (title, BarColumn(), MofNCompleteColumn(), _Rate(), state, TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield Ticker(progress, metric)
 
