@@ -66,40 +66,34 @@ def metrics(model):
     return [json.loads(line) | {"train_seconds": 0} for line in lines]
 
 
+def same_model(ours, theirs, atol):
+    """Two runs, up to rounding."""
+    for metric, expected in zip(metrics(ours), metrics(theirs), strict=True):
+        assert metric == pytest.approx(expected, rel=1e-4)
+    weights, others = (load_file(folder / "model.safetensors") for folder in (ours, theirs))
+    for key, value in others.items():
+        torch.testing.assert_close(weights[key], value, rtol=1e-3, atol=atol)
+
+
 @pytest.mark.slow
 def test_two_processes_are_one(tmp_path):
-    """Batches of 3 sentences, so unequal shares, and a last one of 2; by rows and dense."""
+    """Batches of 3 sentences, so unequal shares, and a last one of 2; the table by rows."""
     run(tmp_path, tmp_path / "one", processes=1)
-    for name, rows in (("two", 0), ("dense", 10**9)):
-        err = run(tmp_path, tmp_path / name, rows=rows)
-        assert err.count("epoch   1") == 1, err
-        for ours, theirs in zip(metrics(tmp_path / name), metrics(tmp_path / "one"), strict=True):
-            assert ours == pytest.approx(theirs, rel=1e-4)
-        weights, expected = (load_file(tmp_path / m / "model.safetensors") for m in (name, "one"))
-        for key, value in expected.items():
-            torch.testing.assert_close(weights[key], value, rtol=1e-3, atol=1e-5)
+    err = run(tmp_path, tmp_path / "two")
+    assert err.count("epoch   1") == 1, err
+    same_model(tmp_path / "two", tmp_path / "one", atol=1e-5)
 
 
 @pytest.mark.slow
-def test_two_processes_are_one_with_an_empty_share(tmp_path):
-    """Batches of 7 two by two, the last of one sentence; the norm is clipped."""
-    options = ("--batch-size", 7, "--accumulate", 2, "--optimizer", "adamw", "--clip", 0.5)
-    for name, processes in (("one", 1), ("two", 2)):
-        run(tmp_path, tmp_path / name, *options, processes=processes, rows=10**9, count=3)
-    for ours, theirs in zip(metrics(tmp_path / "two"), metrics(tmp_path / "one"), strict=True):
-        assert ours == pytest.approx(theirs, rel=1e-4)
-    weights, expected = (load_file(tmp_path / m / "model.safetensors") for m in ("two", "one"))
-    for key, value in expected.items():
-        torch.testing.assert_close(weights[key], value, rtol=1e-3, atol=1e-3)
-
-
-@pytest.mark.slow
-def test_fabric_launches_it_too(tmp_path):
+def test_two_processes_are_one_whoever_launches_them(tmp_path):
+    """Batches of 7 two by two, the last of one sentence: an empty share; a dense table, the norm clipped."""
     fabric = ("lightning_fabric.cli", "--accelerator=cpu", "--strategy=ddp")
-    options = ("--batch-size", 7, "--epochs", 1)
-    for name, launcher in (("torchrun", TORCHRUN), ("fabric", fabric)):
-        run(tmp_path, tmp_path / name, *options, launcher=launcher, count=3)
-    assert metrics(tmp_path / "fabric") == metrics(tmp_path / "torchrun")
+    options = ("--batch-size", 7, "--accumulate", 2, "--optimizer", "adamw", "--clip", 0.5)
+    for name, processes, launcher in (("one", 1, TORCHRUN), ("two", 2, TORCHRUN), ("fabric", 2, fabric)):
+        more = {"processes": processes, "launcher": launcher, "rows": 10**9, "count": 3}
+        run(tmp_path, tmp_path / name, *options, **more)
+    same_model(tmp_path / "two", tmp_path / "one", atol=1e-3)
+    assert metrics(tmp_path / "fabric") == metrics(tmp_path / "two")
 
 
 @pytest.mark.slow

@@ -159,7 +159,7 @@ def the_token_before_stands_in_another_block(device: str = "cpu") -> None:
     mask[0, 1:8] = mask[1, :5] = mask[2, 2:] = False
     chain = LinearChain(*chain._inputs()[:4], mask)
     theirs = loss_and_gradient(chain, tags, "reference")
-    with patched(tokens_of=lambda K: 2):
+    with patched(tokens_of=lambda K, warps: 2):
         same(loss_and_gradient(chain, tags, "triton"), theirs)
 
 
@@ -373,26 +373,27 @@ def launched(run: Callable[..., object], *arguments: object) -> list[str]:
 
 
 def what_is_launched(device: str = "cpu") -> None:
-    """A handful, whatever the length."""
+    """Two for the loss and all counts, whatever the length; a few where there are many tags, or chunks."""
     for T in (1, 5):
         chain, tags = chain_of((2, T, 3), device=device)
         wide, wide_tags = chain_of((2, T, 65), device=device)
         own, own_tags = chain_of((2, T, 3), by_position=True, device=device)
-        ends = ["log_space", "collect", "weighted"]
         assert launched(loss_and_gradient, chain, tags, "triton") == [
-            "weigh", "forward_backward", *ends
-        ]  # fmt: skip
+            "forward_backward",
+            "finish",
+            "weighted",
+        ]
         assert launched(loss_and_gradient, wide, wide_tags, "triton") == [
-            "weigh", "forward_tile", "verdict", "backward_tile", *ends
+            "weigh", "forward_backward_tile", "finish", "weighted"
         ]  # fmt: skip
-        assert launched(loss_and_gradient, own, own_tags, "triton") == ["weigh", *ends]
+        assert launched(loss_and_gradient, own, own_tags, "triton") == ["weigh", "finish", "weighted"]
         with backend("triton"), torch.no_grad():
-            assert launched(chain.loss, tags) == ["weigh", "forward_backward", "log_space", "collect"]
-            assert launched(chain.log_likelihood, tags) == ["weigh", "forward_backward", "log_space"]
+            assert launched(chain.loss, tags) == ["forward_backward", "finish"]
+            assert launched(chain.log_likelihood, tags) == ["forward_backward", "finish"]
             assert launched(chain.viterbi) == ["best_paths"]
     with chunks_of(2):
         assert launched(loss_and_gradient, chain, None, "triton") == [
-            "weigh", "products", "boundaries", "forward_backward", *ends
+            "weigh", "products", "boundaries", "forward_backward", "finish", "weighted"
         ]  # fmt: skip
 
 
@@ -401,7 +402,7 @@ BATTERY: list[Callable[[], object]] = [
     lambda: loss((2, 3, 3), "unknown", by_position=True),
     lambda: loss((1, 2, 3), by_position=True, mask=False),
     lambda: reductions((2, 2, 3)),
-    lambda: chunked_loss((2, 5, 3), 2),
+    lambda: [chunked_loss((2, 5, 3), 2), loss((1, 2, 33))],
     lambda: [check((1, 2, 65), mask=mask) for mask in (False, True) for check in (loss, tiled_loss)],
     lambda: [
         viterbi((2, 3, K), by_position=bool(by_position)) for K, by_position in ((3, 0), (3, 1), (65, 0))

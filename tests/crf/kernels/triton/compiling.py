@@ -13,7 +13,7 @@ from typing import Any
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
 
-from chaincrf.crf.kernels.triton_gpu import counts, launch, log_space, scaled, scan, tiled, tiles, weigh
+from chaincrf.crf.kernels.triton_gpu import counts, launch, scaled, scan, tiled, tiles, weigh
 from chaincrf.crf.kernels.triton_gpu.viterbi import best_paths, columns_of, warps_of
 
 SHARED_MEMORY = 99 * 1024
@@ -34,7 +34,7 @@ TYPES = {"mask": "*u8", "tags": "*i64", "status": "*i32", "observed": "*i32"} | 
     DOUBLES, "*fp64"
 )
 NUMBERS = {"T", "K", "B", "stride", "count", "chunk", "chunks", "rows", "step", "tokens", "pairs"}
-NUMBERS |= {"by_token", "by_pair", "by_tag"}
+NUMBERS |= {"by_token", "by_pair", "by_tag", "apart"}
 
 
 def variants(**options: tuple[Any, ...]) -> Iterator[dict[str, Any]]:
@@ -50,30 +50,25 @@ def cases(tags: tuple[int, ...]) -> Iterator[tuple[Any, dict[str, Any], int, dic
         width, warps = {"WIDTH": tiles.width_of(K)}, tiles.warps_of(K)
         for v in variants(MASKED=both, GOLDEN=both, SHARED=both):
             observe = v["GOLDEN"] and v["SHARED"]
-            yield weigh.weigh, v | width | {"OBSERVE": observe, "TOKENS": tiles.tokens_of(K)}, 4, {}
+            yield weigh.weigh, v | width | {"OBSERVE": observe, "TOKENS": tiles.tokens_of(K, 4)}, 4, {}
         if K <= tiles.IN_REGISTERS:
             for v in variants(MASKED=both, GOLDEN=both, GRADIENT=both, CHUNKED=both):
-                yield scaled.forward_backward, v | width, warps, {}
+                tokens = {"TOKENS": tiles.tokens_of(K, warps)}
+                yield scaled.forward_backward, v | width | tokens, warps, {}
             for v in variants(MASKED=both):
                 yield scan.products, v | width, 2 * warps, {"exponents": "*i64"}
             for v in variants(GOLDEN=both, GRADIENT=both):
                 yield scan.boundaries, v | width, warps, {"exponents": "*i64"}
         columns = {"COLUMNS": tiles.block_of_columns(K)}
-        for v in variants(MASKED=both, GOLDEN=both, GRADIENT=both, SHARED=both):
-            yield log_space.log_space, v | width | columns, 4 if K <= 32 else 8, {}
+        for v in variants(SHARED=both, MASKED=both, GOLDEN=both, GRADIENT=both, REDUCTION=(0, 1, 2, 3)):
+            yield counts.finish, v | width | columns | {"BLOCK": 1024}, 4 if K <= 32 else 8, {}
         small = K <= tiles.IN_REGISTERS
         for v in variants(MASKED=both, SHARED=both):
             constants = {"IN_REGISTERS": small, "COLUMNS": columns_of(K)}
             yield best_paths, v | width | constants, warps_of(K), {}
-        for v in variants(SHARED=both, GOLDEN=both, GRADIENT=both, REDUCTION=(0, 1, 2, 3)):
-            yield counts.collect, v | width | {"BLOCK": 1024}, 4, {}
     tile = {"COLUMNS": tiled.COLUMNS, "INNER": tiled.INNER}
-    for v in variants(MASKED=both, GRADIENT=both, TILE=(1, 16)):
-        yield tiled.forward_tile, v | tile, 8, {"exponents": "*i32"}
-    for v in variants(MASKED=both, GOLDEN=both, TILE=(1, 16)):
-        yield tiled.backward_tile, v | tile, 8, {"exponents": "*i32"}
-    for v in variants(GOLDEN=both):
-        yield tiled.verdict, v, 4, {}
+    for v in variants(MASKED=both, GOLDEN=both, GRADIENT=both, TILE=(1, 16)):
+        yield tiled.forward_backward_tile, v | tile, 8, {"exponents": "*i32"}
     for v in variants(SHARED=both, DIVIDED=both):
         yield counts.weighted, v | {"BLOCK": 1024, "COLUMNS": 32}, 4, {}
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 KERNELS = {
-    *("weigh", "forward_backward", "products", "boundaries", "forward_tile", "verdict", "backward_tile"),
-    *("log_space", "collect", "weighted", "best_paths"),
+    *("weigh", "forward_backward", "products", "boundaries", "forward_backward_tile"),
+    *("finish", "weighted", "best_paths"),
 }
 
 

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.slow
 KINDS = pytest.mark.parametrize("kind", ["gold", "unknown", "free"])
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 2, 1), (4, 4, 3), (2, 3, 17), (1, 2, 33)])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 2, 1), (4, 4, 3), (2, 3, 17), (1, 18, 33)])
 def test_loss_and_gradient(interpreted: Interpreter, shape: tuple[int, int, int]) -> None:
     interpreted("loss", shape)
     interpreted("loss", shape, forbid=0.2, mask=False)

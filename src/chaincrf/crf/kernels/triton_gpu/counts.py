@@ -1,12 +1,13 @@
-"""What ends the pass: the counts of moves and of ends, rounded once; and their weighted sums."""
+"""What ends the passes: the counts of moves and of ends, rounded once, and the mean; their weighted sums."""
 
 import triton
 import triton.language as tl
 
+from .log_space import solve
 from .scaled import field
 from .tiles import FIRST, IMPOSSIBLE, LAST, NOT_A_NUMBER, REDO, UNKNOWN_TAGS
 
-__all__ = ["REDUCTIONS", "collect", "weighted"]
+__all__ = ["REDUCTIONS", "finish", "weighted"]
 
 NONE, SUM, MEAN, TOKEN_MEAN = (tl.constexpr(n) for n in range(4))
 REDUCTIONS = {"none": NONE, "sum": SUM, "mean": MEAN, "token_mean": TOKEN_MEAN}
@@ -69,35 +70,50 @@ def collect_moves(
 
 
 @triton.jit
-def collect(
-    products, factors, observed, unary, blocks, status, value, moves_out, first_out, last_out, total, units,
-    B, T, K, count, chunks,
-    SHARED: tl.constexpr, GOLDEN: tl.constexpr, GRADIENT: tl.constexpr, REDUCTION: tl.constexpr,
-    BLOCK: tl.constexpr, WIDTH: tl.constexpr,
+def finish(
+    emissions, transitions, start, end, mask, tags, factors, blocks, observed, alphas, products, status,
+    value, unary, moves_out, first_out, last_out, total, units,
+    B, T, rows, K, count, chunks, apart,
+    SHARED: tl.constexpr, MASKED: tl.constexpr, GOLDEN: tl.constexpr, GRADIENT: tl.constexpr,
+    REDUCTION: tl.constexpr, BLOCK: tl.constexpr, WIDTH: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    """Expected less observed counts: a program for the ends and for some moves of a sequence; and the mean.
+    """A sequence in log space, if it is to be; its expected less observed counts; from the last one the mean.
 
     Args:
+        emissions, transitions, start, end, mask, tags: as given.
+        factors, blocks, observed: what ``weigh`` wrote.
+        alphas: ``(B, rows, K)`` doubles, written over: T rows with a gradient, else 2.
         products: ``(B, chunks, K, K)`` doubles: moves of the chunks by [j, i], to be multiplied by A; where
-            the status is REDO the first chunk has them as they are, by [i, j].
-        factors: what ``weigh`` wrote.
-        observed: ``(B, K, K)`` int32.
-        unary: ``(B, T, K)``: the gradient of the emissions.
-        blocks, status, value: of the tokens and of the sequences.
-        moves_out, first_out, last_out: ``(B, K, K)``, ``(B, K)``, ``(B, K)``, written with a GRADIENT.
-        total, units: numbers, written by the first program where there is a REDUCTION.
+            the status is REDO the first chunk's are written over, with moves as they are, by [i, j].
+        status: ``(2 B + 1,)``: of each sequence (if not SHARED all are to be redone), their lengths, 0.
+        value, unary, moves_out: ``(B,)``, ``(B, T, K)``, and ``(B, K, K)`` or ``(B, T-1, K, K)``, written;
+            with transitions of each position they hold 0 where masked.
+        first_out, last_out: ``(B, K)``, written with a GRADIENT.
+        total, units: numbers, written by the last program to end where there is a REDUCTION.
+        apart: from a sequence's ``factors`` to those of the next, 0 if all have the same.
     """
-    program, part = tl.program_id(0), tl.program_id(1)
-    if REDUCTION != NONE:  # noqa: SIM102 (one is known to the compiler)
-        if program + part == 0:
-            add_up(value, status, total, units, B, REDUCTION)
+    b = tl.program_id(0).to(tl.int64)
+    redo = b >= 0
+    if SHARED:
+        redo = (tl.load(status + b) & REDO) != 0
+    if redo:
+        solve(
+            b, emissions, transitions, start, end, mask, tags, blocks, alphas + b * rows * K,
+            products + b * chunks * K * K, value, unary, moves_out, T, K, count,
+            SHARED, MASKED, GOLDEN, GRADIENT, WIDTH, COLUMNS,
+        )  # fmt: skip
+    tl.debug_barrier()  # what threads have written, others read
     if GRADIENT:
-        b = program.to(tl.int64)
-        if part == 0:
-            collect_ends(unary, blocks, first_out, last_out, b, T, K, count, WIDTH)
+        collect_ends(unary, blocks, first_out, last_out, b, T, K, count, WIDTH)
         if SHARED:
-            i = part.to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-            collect_moves(products, factors, observed, status, moves_out, b, i, K, chunks, GOLDEN)
+            for n in range(0, K * K, BLOCK):
+                i = n + tl.arange(0, BLOCK)
+                collect_moves(
+                    products, factors + b * apart, observed, status, moves_out, b, i, K, chunks, GOLDEN
+                )
+    if REDUCTION != NONE:  # noqa: SIM102 (one is known to the compiler)
+        if tl.atomic_add(status + 2 * B, 1) == B - 1:  # the sum is in order, whoever is the last
+            add_up(value, status, total, units, B, REDUCTION)
 
 
 @triton.jit

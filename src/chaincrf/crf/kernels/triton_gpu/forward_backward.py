@@ -7,14 +7,13 @@ import torch
 from torch import Tensor
 
 from ...reference.counts import Counts, no_counts
-from .counts import REDUCTIONS, collect
+from .counts import REDUCTIONS, finish
 from .counts import weighted as weighted_kernel
 from .launch import alignment, launch, on_device, plain
-from .log_space import log_space
-from .scaled import COUNTED, forward_backward
+from .scaled import forward_backward
 from .scan import boundaries
 from .scan import products as products_
-from .tiled import COLUMNS, INNER, WARPS, backward_tile, forward_tile, tile_of, verdict
+from .tiled import COLUMNS, INNER, WARPS, forward_backward_tile, tile_of
 from .tiles import FIELDS, IN_REGISTERS, block_of_columns, chunk_of, tokens_of, warps_of, width_of
 from .weigh import weigh
 
@@ -127,8 +126,8 @@ class _Scratch(NamedTuple):
     """What the kernels hand on to one another; some other tensor in the place of what is not needed."""
 
     blocks: Tensor  # (B, FIELDS, count): the facts about blocks of tokens
-    status: Tensor  # (2, B): what became of each sequence, and how many tokens count
-    factors: Tensor  # the exponentials of the parameters, see ``parts_of``
+    status: Tensor  # (2 B + 1,): what became of each sequence, how many tokens count, how many are ready
+    factors: Tensor  # (1, _) or (B, _): the exponentials of the parameters, see ``parts_of``
     into: Tensor  # (B, stride, K): U, then q
     before: Tensor  # (B, rows, K): alpha before each token
     observed: Tensor  # (B, K, K): moves of the gold path
@@ -166,71 +165,64 @@ def _solve(
     B, T, K = emissions.shape
     shared, golden = transitions.dim() == 2, tags is not None
     reduction, total, units = reduced or ("none", value, value)
+    chunk = chunk_of(B, T, K) if shared else T
+    tiled = shared and K > IN_REGISTERS
+    alone = shared and not tiled and chunk >= T
     n = _Sizes(
-        B, T, K, shared, mask is not None, golden, gradient, reduction,
-        chunk_of(B, T, K) if shared else T, tokens_of(K), width_of(K),
+        B, T, K, shared, mask is not None, golden, gradient, reduction, chunk,
+        tokens_of(K, warps_of(K) if alone else 4), width_of(K),
         (emissions.device, emissions.dtype, alignment(*chain)),
     )  # fmt: skip
-    chunks = _ceil(T, n.chunk)
-    stride, tiled = n.chunk * chunks, shared and K > IN_REGISTERS
+    chunks = _ceil(T, chunk)
+    stride = chunk * chunks
     count = _ceil(stride, n.tokens)
     rows = stride + tiled if gradient else 2
-    observe = golden and gradient and shared
-    x = _scratch(emissions, count, stride, rows, shared, observe)
-    mask_, tags_ = (x.blocks if given is None else given for given in (mask, tags))
-    launch(
-        weigh, n, (B * count, 1, 1),
-        emissions, transitions, start, end, mask_, tags_, x.factors, x.into, x.blocks, x.observed,
-        T, stride, K, count,
-        warps=4, MASKED=n.masked, GOLDEN=golden, SHARED=shared, OBSERVE=observe, TOKENS=n.tokens,
-        WIDTH=n.width,
-    )  # fmt: skip
+    x = _scratch(n, emissions, alone, count, stride, rows)
+    given = emissions, transitions, start, end, *(x.blocks if part is None else part for part in (mask, tags))
+    if not alone:
+        launch(
+            weigh, n, (B * count, 1, 1),
+            *given, x.factors, x.into, x.blocks, x.observed, T, stride, K, count,
+            warps=4, MASKED=n.masked, GOLDEN=golden, SHARED=shared, OBSERVE=golden and gradient and shared,
+            TOKENS=n.tokens, WIDTH=n.width,
+        )  # fmt: skip
     products = x.blocks
     if shared:
         recur = _tiles if tiled else _registers
-        products = recur(x, n, (mask_, tags_, end), value, counts.emissions)
+        products = recur(x, n, given, value, counts.emissions)
     launch(
-        log_space, n, (B, 1, 1),
-        emissions, transitions, start, end, mask_, tags_, x.blocks, x.status, x.before, products, value,
-        counts.emissions, counts.transitions, T, rows, K, count, chunks,
+        finish, n, (B, 1, 1),
+        *given, x.factors, x.blocks, x.observed, x.before, products, x.status, value, *counts, total, units,
+        B, T, rows, K, count, chunks, x.factors.stride(0) if alone else 0,
         warps=4 if K <= 32 else 8, SHARED=shared, MASKED=n.masked, GOLDEN=golden, GRADIENT=gradient,
-        WIDTH=n.width, COLUMNS=block_of_columns(K),
+        REDUCTION=REDUCTIONS[reduction].value, BLOCK=1024, WIDTH=n.width, COLUMNS=block_of_columns(K),
     )  # fmt: skip
-    if gradient or reduced:
-        grid = (B, _ceil(K * K, 1024) if shared else 1, 1) if gradient else (1, 1, 1)
-        launch(
-            collect, n, grid,
-            products, x.factors, x.observed, counts.emissions, x.blocks, x.status, value, counts.transitions,
-            counts.start, counts.end, total, units, B, T, K, count, chunks,
-            warps=4, SHARED=shared, GOLDEN=golden, GRADIENT=gradient,
-            REDUCTION=REDUCTIONS[reduction].value, BLOCK=1024, WIDTH=n.width,
-        )  # fmt: skip
-    return x.status[0]
+    return x.status[:B]
 
 
-def _scratch(emissions: Tensor, count: int, stride: int, rows: int, shared: bool, observe: bool) -> _Scratch:
-    B, _, K = emissions.shape
-    new = emissions.new_empty
+def _scratch(n: _Sizes, emissions: Tensor, alone: bool, count: int, stride: int, rows: int) -> _Scratch:
+    B, K, new = n.B, n.K, emissions.new_empty
     blocks = new((B, FIELDS.value, count), dtype=torch.float64)
-    status = new((2, B), dtype=torch.int32)
-    observed = emissions.new_zeros((B, K, K), dtype=torch.int32) if observe else status
+    status = new((2 * B + 1,), dtype=torch.int32)
     before = new((B, rows, K), dtype=torch.float64)
     factors = into = blocks
-    if shared:
-        factors = new((2 * K * K + 2 * K + 4,), dtype=torch.float64)
+    observed = status
+    if n.shared:
+        factors = new((B if alone else 1, 2 * K * K + 2 * K + 4), dtype=torch.float64)
         into = new((B, stride, K), dtype=torch.float64)
+        if n.golden and n.gradient:
+            observed = (new if alone else emissions.new_zeros)((B, K, K), dtype=torch.int32)
     return _Scratch(blocks, status, factors, into, before, observed)
 
 
 def _registers(x: _Scratch, n: _Sizes, given: tuple[Tensor, ...], value: Tensor, unary: Tensor) -> Tensor:
     """The recursion with the moves in registers, in chunks if there are several; see ``products``."""
-    mask, tags, end = given
+    *_, end, mask, tags = given
     B, T, K, chunk = n.B, n.T, n.K, n.chunk
     stride, count = x.into.shape[1], x.blocks.shape[2]
     chunks, warps = stride // chunk, warps_of(K)
     entry = exit = products = x.blocks
-    counted = n.gradient and n.width <= COUNTED.value
-    if counted:
+    if n.gradient:
         products = x.into.new_empty((B, chunks, K, K))
     if chunks > 1:
         entry, exit = x.into.new_empty((2, B, chunks, K))
@@ -250,43 +242,28 @@ def _registers(x: _Scratch, n: _Sizes, given: tuple[Tensor, ...], value: Tensor,
     if n.gradient or chunks == 1:
         launch(
             forward_backward, n, (B, chunks, 1),
-            x.into, x.before, unary, mask, tags, end, x.factors, x.blocks, entry, exit, value, x.status,
-            products, B, T, stride, K, count, chunk,
+            *given, x.factors, x.into, x.before, x.blocks, x.observed, entry, exit,
+            unary, value, x.status, products,
+            B, T, stride, K, count, chunk, x.factors.stride(0) if chunks == 1 else 0,
             warps=warps, CHUNKED=chunks > 1, MASKED=n.masked, GOLDEN=n.golden, GRADIENT=n.gradient,
-            WIDTH=n.width,
+            TOKENS=n.tokens, WIDTH=n.width,
         )  # fmt: skip
-    if counted or not n.gradient:
-        return products
-    if stride > T:
-        x.before[:, T:].zero_()
-    shape = B * chunks, chunk, K
-    return torch.bmm(x.into.view(shape).transpose(1, 2), x.before.view(shape))
+    return products
 
 
 def _tiles(x: _Scratch, n: _Sizes, given: tuple[Tensor, ...], value: Tensor, unary: Tensor) -> Tensor:
     """The recursion for many tags."""
-    mask, tags, end = given
+    *_, end, mask, tags = given
     B, T, K = n.B, n.T, n.K
     stride, count, rows = x.into.shape[1], x.blocks.shape[2], x.before.shape[1]
     sums = x.into.new_empty((B, 4))
     exponents = x.into.new_empty((B, T), dtype=torch.int32)
     tile = tile_of(B)
-    grid, sizes = (_ceil(B, tile), 1, 1), {"TILE": tile, "COLUMNS": COLUMNS, "INNER": INNER}
     launch(
-        forward_tile, n, grid,
-        x.into, x.before, exponents, sums, mask, x.factors, B, T, stride, rows, K,
-        warps=WARPS, MASKED=n.masked, GRADIENT=n.gradient, **sizes,
+        forward_backward_tile, n, (_ceil(B, tile), 1, 1),
+        end, mask, tags, x.factors, x.into, x.before, x.blocks, exponents, sums, unary, value, x.status,
+        B, T, stride, rows, K, count,
+        warps=WARPS, MASKED=n.masked, GOLDEN=n.golden, GRADIENT=n.gradient,
+        TILE=tile, COLUMNS=COLUMNS, INNER=INNER,
     )  # fmt: skip
-    launch(
-        verdict, n, (B, 1, 1),
-        sums, x.blocks, x.factors, end, tags, value, x.status, B, T, K, count,
-        warps=4, GOLDEN=n.golden,
-    )  # fmt: skip
-    if not n.gradient:
-        return x.blocks
-    launch(
-        backward_tile, n, grid,
-        x.into, x.before, exponents, sums, x.status, mask, tags, x.factors, unary, B, T, stride, rows, K,
-        warps=WARPS, MASKED=n.masked, GOLDEN=n.golden, **sizes,
-    )  # fmt: skip
-    return torch.bmm(x.into.transpose(1, 2), x.before[:, :T])
+    return torch.bmm(x.into.transpose(1, 2), x.before[:, :T]) if n.gradient else x.blocks

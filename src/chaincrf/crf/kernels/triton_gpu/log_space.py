@@ -1,7 +1,7 @@
 """Loss and gradient in log space, whatever the range of the scores: a program a sequence, any number of tags.
 
-For what the scaled recursion gives back, for unknown tags, and for transitions of each position. A program
-whose sequence is none of these returns at once, so nobody has to ask the device which are. Forward it keeps
+For what the scaled recursion gives back, for unknown tags, and for transitions of each position. ``finish``
+passes over a sequence that is none of these, so nobody has to ask the device which are. Forward it keeps
 alpha less its largest; backward the marginals are divided among the tags before::
 
     p(y_{t-1} = i, y_t = j) = p(y_t = j) softmax_i(alpha_{t-1}[i] + A[i, j])
@@ -14,9 +14,9 @@ import triton
 import triton.language as tl
 
 from .scaled import field, gold_of, token_counts
-from .tiles import BAD, FIRST, LAST, REDO, UNKNOWN, WRONG
+from .tiles import BAD, FIRST, LAST, UNKNOWN, WRONG, clear
 
-__all__ = ["log_space"]
+__all__ = ["solve"]
 
 
 @triton.jit
@@ -153,21 +153,13 @@ def backward(
 
 
 @triton.jit
-def clear(numbers, size):
-    """Make an array 0."""
-    for n in range(0, size, 1024):
-        i = n + tl.arange(0, 1024)
-        tl.store(numbers + i, tl.zeros((1024,), tl.float32), i < size)
-
-
-@triton.jit
 def solve(
     b, emissions, transitions, start, end, mask, tags, blocks, alphas, products, value, unary, moves_out,
     T, K, count,
     SHARED: tl.constexpr, MASKED: tl.constexpr, GOLDEN: tl.constexpr, GRADIENT: tl.constexpr,
     WIDTH: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    """Everything about a sequence."""
+    """Everything about a sequence, written where ``finish`` says."""
     row = b * T
     first = field(blocks, b, count, FIRST, "min").to(tl.int64)
     last = field(blocks, b, count, LAST, "max").to(tl.int64)
@@ -224,33 +216,3 @@ def solve(
         loss = tl.maximum(tl.where(finite, log_z, 0.0) - tl.where(finite, score, 0.0), 0.0)
         log_z = tl.where(dead, float("inf"), loss)
     tl.store(value + b, tl.where(fine, log_z, float("nan")))
-
-
-@triton.jit
-def log_space(
-    emissions, transitions, start, end, mask, tags, blocks, status, alphas, products, value, unary, moves_out,
-    T, rows, K, count, chunks,
-    SHARED: tl.constexpr, MASKED: tl.constexpr, GOLDEN: tl.constexpr, GRADIENT: tl.constexpr,
-    WIDTH: tl.constexpr, COLUMNS: tl.constexpr,
-):  # fmt: skip
-    """A sequence, if it is to be computed in log space.
-
-    Args:
-        emissions, transitions, start, end, mask, tags: as given.
-        blocks: what ``weigh`` wrote.
-        status: ``(B,)``: only those with the bit REDO, where SHARED.
-        alphas: ``(B, rows, K)`` doubles, written over: T rows with a gradient, else 2.
-        products: ``(B, chunks, K, K)`` doubles: where SHARED, moves are counted in the first chunk's.
-        value, unary, moves_out: ``(B,)``, ``(B, T, K)``, ``(B, T-1, K, K)``, written; the last two hold 0
-            where masked, and ``moves_out`` is written only where not SHARED.
-    """
-    b = tl.program_id(0).to(tl.int64)
-    redo = b >= 0
-    if SHARED:
-        redo = (tl.load(status + b) & REDO) != 0
-    if redo:
-        solve(
-            b, emissions, transitions, start, end, mask, tags, blocks, alphas + b * rows * K,
-            products + b * chunks * K * K, value, unary, moves_out, T, K, count,
-            SHARED, MASKED, GOLDEN, GRADIENT, WIDTH, COLUMNS,
-        )  # fmt: skip

@@ -15,9 +15,9 @@ not 0 is given back, and so is one where the paths with an entry left out, K^T e
 be 2^-60 of all. That happens on the device: it is flagged in memory, and ``log_space`` looks at the flags.
 
 alpha_{t-1} is kept at the place of token t. The expected moves are summed on the way back; or q takes the
-place of U, and they are one product of the two matrices. A program computes a chunk of a sequence; that is
-all of it, except where few sequences are long (``scan``). A token that does not count leaves alpha and beta
-as they are.
+place of U, and they are one product of the two matrices. A program computes a sequence, its exponentials
+too; or, where few sequences are long (``scan``), a chunk of one. A token that does not count leaves alpha and
+beta as they are.
 """
 
 import triton
@@ -38,10 +38,12 @@ from .tiles import (
     UNKNOWN,
     UNKNOWN_TAGS,
     WRONG,
+    clear,
     exponent_of,
     parts_of,
     power_of,
 )
+from .weigh import parameters, weigh_block
 
 __all__ = ["COUNTED", "LOWEST", "field", "forward", "forward_backward", "judge", "token_counts"]
 
@@ -90,7 +92,10 @@ def gold_of(blocks, b, count, end, tags, T, K):
 @triton.jit
 def judge(b, z, left, lowest, blocks, facts, end, tags, value, status, B, T, K, count,
           GOLDEN: tl.constexpr):  # fmt: skip
-    """Write value, status and length of a sequence, from the sum of its last alphas; the status."""
+    """Write value, status and length of a sequence, from the sum of its last alphas; the status.
+
+    And 0 where ``finish`` counts the sequences that are ready.
+    """
     length = field(blocks, b, count, LENGTH, "sum")
     bad = (field(blocks, b, count, BAD, "sum") > 0) | (length > tl.load(facts + 3))
     bad = bad & (length > 0)
@@ -114,6 +119,7 @@ def judge(b, z, left, lowest, blocks, facts, end, tags, value, status, B, T, K, 
     tl.store(value + b, tl.where(bad, float("nan"), log_z))
     tl.store(status + b, what)
     tl.store(status + B + b, length.to(tl.int32))
+    tl.store(status + 2 * B, 0)
     return what
 
 
@@ -201,26 +207,58 @@ def backward(
 
 
 @triton.jit
+def count_moves(into, before, products, low, high, K, WIDTH: tl.constexpr):
+    """sum_t q_t[j] alpha_{t-1}[i] by [j, i], from where ``backward`` has left them.
+
+    For 16 of i at a time: for more there are no registers beside those of the recursion.
+    """
+    j = tl.arange(0, WIDTH)
+    for m in range(0, K, 16):
+        i = m + tl.arange(0, 16)
+        edges = tl.zeros((WIDTH, 16), tl.float64)
+        for n in range(low, high, 16):
+            t = n + tl.arange(0, 16)
+            q = tl.load(into + t[:, None] * K + j[None, :], (t < high)[:, None] & (j < K)[None, :], 0.0)
+            a = tl.load(before + t[:, None] * K + i[None, :], (t < high)[:, None] & (i < K)[None, :], 0.0)
+            edges += tl.dot(tl.trans(q), a, input_precision="ieee", out_dtype=tl.float64)
+        tl.store(products + j[:, None] * K + i[None, :], edges, (j < K)[:, None] & (i < K)[None, :])
+
+
+@triton.jit
 def forward_backward(
-    into, before, unary, mask, tags, end, factors, blocks, entry, exit, value, status, products,
-    B, T, stride, K, count, chunk,
+    emissions, transitions, start, end, mask, tags, factors, into, before, blocks, observed, entry, exit,
+    unary, value, status, products, B, T, stride, K, count, chunk, apart,
     CHUNKED: tl.constexpr, MASKED: tl.constexpr, GOLDEN: tl.constexpr, GRADIENT: tl.constexpr,
-    WIDTH: tl.constexpr,
+    TOKENS: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
-    """A chunk of a sequence, all its moves in registers.
+    """A sequence, or a chunk of one, all its moves in registers.
 
     Args:
-        into, factors, blocks: what ``weigh`` wrote.
+        emissions, transitions, start, end, mask, tags: as given.
+        factors, into, blocks, observed: what ``weigh`` writes, here if not CHUNKED: ``observed`` need not be
+            0 then.
         before: ``(B, stride, K)`` doubles, written: alpha before each token.
-        unary: ``(B, T, K)``, written: the gradient.
-        mask, tags, end: as given.
         entry, exit: ``(B, chunks, K)`` doubles: alpha before and beta after each chunk, where CHUNKED.
-        value, status: ``(B,)``, ``(2, B)``, written; where CHUNKED they are there already.
-        products: ``(B, chunks, K, K)`` doubles, written if they fit: sum_t q_t[j] alpha_{t-1}[i] by [j, i].
+        unary: ``(B, T, K)``, written: the gradient.
+        value, status: ``(B,)``, ``(2 B + 1,)``, written; where CHUNKED they are there already.
+        products: ``(B, chunks, K, K)`` doubles, written: sum_t q_t[j] alpha_{t-1}[i] by [j, i].
         B, T, stride, K, count, chunk: sequences, tokens, tokens of ``into``, tags, blocks in a sequence,
             tokens in a chunk.
+        apart: from a sequence's ``factors`` to those of the next, 0 if all have the same.
     """
     b, c = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    factors += b * apart
+    if not CHUNKED:
+        parameters(transitions, start, end, factors, T, K, 256)
+        if GOLDEN and GRADIENT:
+            clear(observed + b * K * K, K * K)
+            tl.debug_barrier()
+        for block in range(0, count):
+            weigh_block(
+                b, block, emissions, transitions, start, mask, tags, into, blocks, observed,
+                T, stride, K, count, MASKED, GOLDEN, True, GOLDEN and GRADIENT, TOKENS, WIDTH,
+            )  # fmt: skip
+        tl.debug_barrier()  # what threads have written, others read
     moves, turned, ends, facts = parts_of(factors, K)
     k = tl.arange(0, WIDTH)
     real = k < K
@@ -254,12 +292,15 @@ def forward_backward(
         beta = tl.where(dead, 0.0, beta / tl.where(z > 0, z, 1.0))
         beta = tl.where(what == NOT_A_NUMBER, float("nan"), beta)
         gold = tl.where(dead, 0.0, 1.0).to(tl.float64)
-        tl.debug_barrier()  # what threads have written, others read
+        tl.debug_barrier()
         weight = tl.load(turned + square, inside, 0.0)
         edges = backward(
             alpha, beta, row, into, before, mask, tags, unary + row * K, weight, low, high, first, gold, K,
             MASKED, GOLDEN, WIDTH,
         )  # fmt: skip
+        products += (b * tl.num_programs(1) + c) * K * K
         if WIDTH <= COUNTED:
-            products += (b * tl.num_programs(1) + c) * K * K
             tl.store(products + square, edges, inside)
+        else:
+            tl.debug_barrier()
+            count_moves(into, before, products, low, high, K, WIDTH)

@@ -11,7 +11,7 @@ import triton.language as tl
 from .scaled import judge
 from .tiles import IMPOSSIBLE, NOT_A_NUMBER, REDO, exponent_of, parts_of, power_of
 
-__all__ = ["COLUMNS", "INNER", "WARPS", "backward_tile", "forward_tile", "tile_of", "verdict"]
+__all__ = ["COLUMNS", "INNER", "WARPS", "forward_backward_tile", "tile_of"]
 
 COLUMNS, INNER, WARPS = 128, 64, 8
 """Tags computed together, terms of a sum read together; threads, by 32."""
@@ -54,17 +54,7 @@ def forward_tile(
     MASKED: tl.constexpr, GRADIENT: tl.constexpr,
     TILE: tl.constexpr, COLUMNS: tl.constexpr, INNER: tl.constexpr,
 ):  # fmt: skip
-    """Alpha of a tile of sequences.
-
-    Args:
-        into, factors: what ``weigh`` wrote.
-        before: ``(B, rows, K)`` doubles, written: alpha before each token and after the last, T + 1 rows; or,
-            without a gradient, the last two.
-        exponents: ``(B, T)`` int32, written with a gradient: what each alpha before was divided by.
-        sums: ``(B, 4)`` doubles, written: the sum of the last alphas, the exponents divided out, the lowest
-            alpha, the first token that counts.
-        mask: as given.
-    """
+    """Alpha of a tile of sequences, and what is to be known about it."""
     moves, _turned, ends, _facts = parts_of(factors, K)
     b = tl.program_id(0).to(tl.int64) * TILE + tl.arange(0, TILE)
     real = b < B
@@ -119,28 +109,12 @@ def forward_tile(
 
 
 @triton.jit
-def verdict(sums, blocks, factors, end, tags, value, status, B, T, K, count, GOLDEN: tl.constexpr):
-    """The value and the status of a sequence, from what ``forward_tile`` says."""
-    b = tl.program_id(0).to(tl.int64)
-    z, left, lowest = tl.load(sums + b * 4), tl.load(sums + b * 4 + 1), tl.load(sums + b * 4 + 2)
-    _moves, _turned, _ends, facts = parts_of(factors, K)
-    judge(b, z, left, lowest, blocks, facts, end, tags, value, status, B, T, K, count, GOLDEN)
-
-
-@triton.jit
 def backward_tile(
     into, before, exponents, sums, status, mask, tags, factors, unary, B, T, stride, rows, K,
     MASKED: tl.constexpr, GOLDEN: tl.constexpr,
     TILE: tl.constexpr, COLUMNS: tl.constexpr, INNER: tl.constexpr,
 ):  # fmt: skip
-    """The marginals of a tile of sequences, less the gold tags, and q in the place of U.
-
-    Args:
-        into, before, exponents, sums, factors: what was written.
-        status: of each sequence.
-        mask, tags: as given.
-        unary: ``(B, T, K)``, written.
-    """
+    """The marginals of a tile of sequences, less the gold tags, and q in the place of U."""
     _moves, turned, ends, _facts = parts_of(factors, K)
     b = tl.program_id(0).to(tl.int64) * TILE + tl.arange(0, TILE)
     real = b < B
@@ -184,3 +158,41 @@ def backward_tile(
             tl.store(place, tl.where(counts[:, None], p, 0.0), inside)
         following = tl.where(counts, t, following)
         tl.debug_barrier()
+
+
+@triton.jit
+def forward_backward_tile(
+    end, mask, tags, factors, into, before, blocks, exponents, sums, unary, value, status,
+    B, T, stride, rows, K, count,
+    MASKED: tl.constexpr, GOLDEN: tl.constexpr, GRADIENT: tl.constexpr,
+    TILE: tl.constexpr, COLUMNS: tl.constexpr, INNER: tl.constexpr,
+):  # fmt: skip
+    """A tile of sequences.
+
+    Args:
+        end, mask, tags: as given.
+        factors, into, blocks: what ``weigh`` wrote; with a GRADIENT q takes the place of ``into``.
+        before: ``(B, rows, K)`` doubles, written: alpha before each token and after the last, T + 1 rows; or,
+            without a GRADIENT, the last two.
+        exponents: ``(B, T)`` int32, written with a GRADIENT: what each alpha before was divided by.
+        sums: ``(B, 4)`` doubles, written: the sum of the last alphas, the exponents divided out, the lowest
+            alpha, the first token that counts.
+        unary: ``(B, T, K)``, written with a GRADIENT.
+        value, status: ``(B,)``, ``(2 B + 1,)``, written.
+    """
+    forward_tile(
+        into, before, exponents, sums, mask, factors, B, T, stride, rows, K,
+        MASKED, GRADIENT, TILE, COLUMNS, INNER,
+    )  # fmt: skip
+    tl.debug_barrier()
+    _moves, _turned, _ends, facts = parts_of(factors, K)
+    low = tl.program_id(0).to(tl.int64) * TILE
+    for b in range(low, tl.minimum(low + TILE, B)):
+        z, left, lowest = tl.load(sums + b * 4), tl.load(sums + b * 4 + 1), tl.load(sums + b * 4 + 2)
+        judge(b, z, left, lowest, blocks, facts, end, tags, value, status, B, T, K, count, GOLDEN)
+    if GRADIENT:
+        tl.debug_barrier()
+        backward_tile(
+            into, before, exponents, sums, status, mask, tags, factors, unary, B, T, stride, rows, K,
+            MASKED, GOLDEN, TILE, COLUMNS, INNER,
+        )  # fmt: skip

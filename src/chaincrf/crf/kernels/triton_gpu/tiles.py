@@ -25,6 +25,7 @@ __all__ = [
     "WRONG",
     "block_of_columns",
     "chunk_of",
+    "clear",
     "exponent_of",
     "parts_of",
     "power_of",
@@ -63,9 +64,9 @@ def width_of(K: int) -> int:
     return max(16, power_from(K))
 
 
-def tokens_of(K: int) -> int:
-    """How many tokens are exponentiated together."""
-    return max(4, min(64, 4096 // width_of(K)))
+def tokens_of(K: int, warps: int) -> int:
+    """How many tokens are exponentiated together: 16 numbers a thread."""
+    return max(4, min(64, 512 * warps // width_of(K)))
 
 
 def block_of_columns(K: int) -> int:
@@ -85,6 +86,14 @@ def chunk_of(B: int, T: int, K: int) -> int:
 def warps_of(K: int) -> int:
     """Threads of a program that holds its moves in registers, by 32."""
     return 1 if K <= 32 else 2
+
+
+@triton.jit
+def clear(numbers, size):
+    """Make an array 0."""
+    for n in range(0, size, 1024):
+        i = n + tl.arange(0, 1024)
+        tl.store(numbers + i, tl.zeros((1024,), tl.int32), i < size)
 
 
 @triton.jit

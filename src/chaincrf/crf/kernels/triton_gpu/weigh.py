@@ -5,7 +5,7 @@ import triton.language as tl
 
 from .tiles import BAD, DROPPED, FIELDS, FIRST, GOLD, LAST, LENGTH, TOPS, UNKNOWN, WRONG, parts_of
 
-__all__ = ["FLOOR", "weigh"]
+__all__ = ["FLOOR", "parameters", "weigh", "weigh_block"]
 
 FLOOR = tl.constexpr(-173.0)
 """An exponential under e^-173 > 2^-250 of the largest is left out, and that is taken note of."""
@@ -72,46 +72,13 @@ def parameters(transitions, start, end, factors, T, K, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def weigh(
-    emissions,
-    transitions,
-    start,
-    end,
-    mask,
-    tags,
-    factors,
-    into,
-    blocks,
-    observed,
-    T,
-    stride,
-    K,
-    count,
-    MASKED: tl.constexpr,
-    GOLDEN: tl.constexpr,
-    SHARED: tl.constexpr,
-    OBSERVE: tl.constexpr,
-    TOKENS: tl.constexpr,
-    WIDTH: tl.constexpr,
-):
-    """Facts and exponentials of a block of tokens; the first program does the parameters too.
-
-    Args:
-        emissions, transitions, start, end, mask, tags: as given.
-        factors: ``(2, K, K)``, ``(2, K)`` and 4 doubles, written where the moves are shared: ``parts_of``.
-        into: ``(B, stride, K)`` doubles, written there too: the exponentials of the emissions.
-        blocks: ``(B, FIELDS, count)`` doubles, written: the facts about each block.
-        observed: ``(B, K, K)`` int32, zero: the moves of the gold path are added.
-        T, stride, K: tokens, tokens of ``into``, tags.
-        count: blocks in a sequence.
-    """
-    program = tl.program_id(0)
-    if SHARED:  # noqa: SIM102 (one is known to the compiler)
-        if program == 0:
-            parameters(transitions, start, end, factors, T, K, 1024)
-    b = (program // count).to(tl.int64)
-    block = program % count
-    t = block.to(tl.int64) * TOKENS + tl.arange(0, TOKENS)
+def weigh_block(
+    b, block, emissions, transitions, start, mask, tags, into, blocks, observed, T, stride, K, count,
+    MASKED: tl.constexpr, GOLDEN: tl.constexpr, SHARED: tl.constexpr, OBSERVE: tl.constexpr,
+    TOKENS: tl.constexpr, WIDTH: tl.constexpr,
+):  # fmt: skip
+    """Facts and exponentials of a block of tokens of a sequence; see ``weigh``."""
+    t = (b * 0 + block) * TOKENS + tl.arange(0, TOKENS)
     k = tl.arange(0, WIDTH)
     inside = t < T
     counts = inside
@@ -166,3 +133,30 @@ def weigh(
         tl.store(facts_of_block + WRONG * count, tl.sum((counts & ~known & ~unknown).to(tl.float64)))
         if OBSERVE:
             tl.atomic_add(observed + b * K * K + z * K + y, 1, mask=moved, sem="relaxed")
+
+
+@triton.jit
+def weigh(
+    emissions, transitions, start, end, mask, tags, factors, into, blocks, observed, T, stride, K, count,
+    MASKED: tl.constexpr, GOLDEN: tl.constexpr, SHARED: tl.constexpr, OBSERVE: tl.constexpr,
+    TOKENS: tl.constexpr, WIDTH: tl.constexpr,
+):  # fmt: skip
+    """Facts and exponentials of a block of tokens; the first program does the parameters too.
+
+    Args:
+        emissions, transitions, start, end, mask, tags: as given.
+        factors: ``(2, K, K)``, ``(2, K)`` and 4 doubles, written where the moves are shared: ``parts_of``.
+        into: ``(B, stride, K)`` doubles, written there too: the exponentials of the emissions.
+        blocks: ``(B, FIELDS, count)`` doubles, written: the facts about each block.
+        observed: ``(B, K, K)`` int32, zero: the moves of the gold path are added.
+        T, stride, K: tokens, tokens of ``into``, tags.
+        count: blocks in a sequence.
+    """
+    program = tl.program_id(0)
+    if SHARED:  # noqa: SIM102 (one is known to the compiler)
+        if program == 0:
+            parameters(transitions, start, end, factors, T, K, 1024)
+    weigh_block(
+        (program // count).to(tl.int64), program % count, emissions, transitions, start, mask, tags, into,
+        blocks, observed, T, stride, K, count, MASKED, GOLDEN, SHARED, OBSERVE, TOKENS, WIDTH,
+    )  # fmt: skip
