@@ -10,6 +10,7 @@ from hypothesis import settings
 
 settings.register_profile("chaincrf", deadline=None)  # a busy machine is no defect
 settings.load_profile("chaincrf")
+os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's workers step back: beside other tests, for minutes
 
 
 def pytest_sessionstart():

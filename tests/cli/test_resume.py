@@ -1,6 +1,7 @@
 """A training run that is killed at any moment and resumed gives, bit for bit, what it would have given."""
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 from chaincrf.training import RunFolder
 from corpora import toy_file
 
-from .commands import SMALL, run, start
+from .commands import PLAIN, SMALL, run, start
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # processes start slowly on a busy machine
 LONG = (*SMALL, "--epochs", 60, "--patience", 60, "--dropout", 0.4, "--word-dropout", 0.1)
@@ -106,7 +107,8 @@ def test_killed_in_the_middle_of_a_checkpoint(tmp_path):
     run(*command, "--out", tmp_path / "whole")
     for place, at in (("half written", 3), ("not renamed", 9), ("renamed", 12)):
         arguments = (tmp_path / "killer.py", place, at, *command, "--resume", "--out", tmp_path / "m")
-        killed = subprocess.run([sys.executable, *map(str, arguments)], check=False, capture_output=True)
+        command_line = [sys.executable, *map(str, arguments)]
+        killed = subprocess.run(command_line, env=os.environ | PLAIN, check=False, capture_output=True)
         assert killed.returncode == -signal.SIGKILL, killed.stderr
         part = RunFolder(tmp_path / "m").path / "checkpoint.safetensors.part"
         assert part.exists() == (place != "renamed")

@@ -16,6 +16,7 @@ from torch import nn
 from chaincrf.errors import ConfigError
 from chaincrf.training import Recipe, RunFolder
 from chaincrf.training.processes import Processes, launch
+from cli.commands import PLAIN
 from corpora import toy_file
 
 SCRIPT = """
@@ -47,7 +48,7 @@ def start(folder, out, *more, processes=2, rows=0, count=10, launcher=TORCHRUN):
     return subprocess.Popen(
         [str(part) for part in (*command, *more)],
         cwd=folder,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | PLAIN | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
