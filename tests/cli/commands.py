@@ -32,9 +32,9 @@ SMALL = [
 """Options that learn the toy corpus in a second."""
 
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "COLUMNS": "120", "TERM": "dumb"}
-LEFT_OUT = str(Path(__file__).parents[1] / "absent")
-PLAIN = {"PYTHONPATH": os.pathsep.join(filter(None, [LEFT_OUT, os.environ.get("PYTHONPATH")]))}
-"""For processes that train: without what a plain installation lacks, and Fabric would import."""
+UNIMPORTABLE = str(Path(__file__).parents[1] / "absent")
+LIGHT = {"PYTHONPATH": os.pathsep.join(filter(None, [UNIMPORTABLE, os.environ.get("PYTHONPATH")]))}
+"""An environment in which torchmetrics cannot be imported, as in a plain installation; Fabric would."""
 
 
 def run(*arguments, status=0, stdin="", cwd="."):
@@ -65,7 +65,7 @@ def start(*arguments, **options):
         *map(str, arguments),
     ]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    environment = os.environ | ENVIRONMENT | PLAIN
+    environment = os.environ | ENVIRONMENT | LIGHT
     return subprocess.Popen(command, text=True, encoding="utf-8", env=environment, **(pipes | options))
 
 

@@ -13,7 +13,7 @@ import pytest
 from chaincrf.training import RunFolder
 from corpora import toy_file
 
-from .commands import PLAIN, SMALL, run, start
+from .commands import LIGHT, SMALL, run, start
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # processes start slowly on a busy machine
 LONG = (*SMALL, "--epochs", 60, "--patience", 60, "--dropout", 0.4, "--word-dropout", 0.1)
@@ -108,7 +108,7 @@ def test_killed_in_the_middle_of_a_checkpoint(tmp_path):
     for place, at in (("half written", 3), ("not renamed", 9), ("renamed", 12)):
         arguments = (tmp_path / "killer.py", place, at, *command, "--resume", "--out", tmp_path / "m")
         command_line = [sys.executable, *map(str, arguments)]
-        killed = subprocess.run(command_line, env=os.environ | PLAIN, check=False, capture_output=True)
+        killed = subprocess.run(command_line, env=os.environ | LIGHT, check=False, capture_output=True)
         assert killed.returncode == -signal.SIGKILL, killed.stderr
         part = RunFolder(tmp_path / "m").path / "checkpoint.safetensors.part"
         assert part.exists() == (place != "renamed")

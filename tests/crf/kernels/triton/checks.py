@@ -113,6 +113,16 @@ def reductions(shape: tuple[int, int, int], kind: str = "gold", **options: objec
         same(*found, atol=max(1e-10, 1e-12 * size))
 
 
+def other_reductions(device: str = "cpu") -> None:
+    """The last program to end adds up: of chunks, of tiles, and what has been redone in log space."""
+    with chunks_of(2):
+        reductions((3, 5, 3), device=device)
+    reductions((3, 2, 66), device=device)
+    with patched(tile_of=lambda B: 16):
+        reductions((3, 2, 66), device=device)
+    reductions((3, 3, 3), "unknown", scale=1e3, forbid=0.3, device=device)
+
+
 def viterbi(shape: tuple[int, int, int], **options: object) -> None:
     """The very same path, ties included, and the very same score."""
     chain, _ = chain_of(tuple(shape), **options)
@@ -373,7 +383,7 @@ def launched(run: Callable[..., object], *arguments: object) -> list[str]:
 
 
 def what_is_launched(device: str = "cpu") -> None:
-    """Two for the loss and all counts, whatever the length; a few where there are many tags, or chunks."""
+    """Of ours two for the loss and all counts, whatever the length; some more for many tags, or chunks."""
     for T in (1, 5):
         chain, tags = chain_of((2, T, 3), device=device)
         wide, wide_tags = chain_of((2, T, 65), device=device)

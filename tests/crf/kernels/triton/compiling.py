@@ -48,11 +48,12 @@ def cases(tags: tuple[int, ...]) -> Iterator[tuple[Any, dict[str, Any], int, dic
     both = (False, True)
     for K in tags:
         width, warps = {"WIDTH": tiles.width_of(K)}, tiles.warps_of(K)
+        small = K <= tiles.IN_REGISTERS
         for v in variants(MASKED=both, GOLDEN=both, SHARED=both):
             observe = v["GOLDEN"] and v["SHARED"]
             yield weigh.weigh, v | width | {"OBSERVE": observe, "TOKENS": tiles.tokens_of(K, 4)}, 4, {}
-        if K <= tiles.IN_REGISTERS:
-            for v in variants(MASKED=both, GOLDEN=both, GRADIENT=both, CHUNKED=both):
+        if small:
+            for v in variants(MASKED=both, GOLDEN=both, GRADIENT=both, CHUNKED=(True, False)):
                 tokens = {"TOKENS": tiles.tokens_of(K, warps)}
                 yield scaled.forward_backward, v | width | tokens, warps, {}
             for v in variants(MASKED=both):
@@ -61,8 +62,8 @@ def cases(tags: tuple[int, ...]) -> Iterator[tuple[Any, dict[str, Any], int, dic
                 yield scan.boundaries, v | width, warps, {"exponents": "*i64"}
         columns = {"COLUMNS": tiles.block_of_columns(K)}
         for v in variants(SHARED=both, MASKED=both, GOLDEN=both, GRADIENT=both, REDUCTION=(0, 1, 2, 3)):
-            yield counts.finish, v | width | columns | {"BLOCK": 1024}, 4 if K <= 32 else 8, {}
-        small = K <= tiles.IN_REGISTERS
+            sizes = columns | {"BLOCK": 1024, "LANES": 8 if small else 1}
+            yield counts.finish, v | width | sizes, 4 if K <= 32 else 8, {}
         for v in variants(MASKED=both, SHARED=both):
             constants = {"IN_REGISTERS": small, "COLUMNS": columns_of(K)}
             yield best_paths, v | width | constants, warps_of(K), {}
@@ -90,13 +91,14 @@ def compiled(
 def main(quick: bool) -> None:
     """All variants for both capabilities; or quickly the fullest of each kernel.
 
-    Quickly is for 9 tags; for 64 where the shared memory grows with them.
+    Quickly is for 9 tags; for 64 where there is more code for them, or more shared memory.
     """
     every: dict[str, list[Any]] = {}
     for case in cases((9,) if quick else (9, 64, 256)):
         every.setdefault(case[0].fn.__name__, []).append(case)
     if quick:
-        every["products"] = [case for case in cases((64,)) if case[0] is scan.products]
+        for kernel in (scan.products, scaled.forward_backward):
+            every[kernel.fn.__name__] = [case for case in cases((64,)) if case[0] is kernel]
     targets = ((90, "fp32", False), (80, "fp64", True))
     for name, found in every.items():
         for case in found[-1:] if quick else found:

@@ -127,6 +127,7 @@ def test_viterbi(checks, shape: tuple[int, int, int], scale: float) -> None:
         "unknown_tags_that_no_path_agrees_with",
         "forms_of_inputs",
         "second_derivatives",
+        "other_reductions",
         "autocast_changes_nothing",
         "the_same_bits_again",
         "what_is_launched",
@@ -134,6 +135,18 @@ def test_viterbi(checks, shape: tuple[int, int, int], scale: float) -> None:
 )
 def test_more(checks, check: str) -> None:
     getattr(checks, check)("cuda")
+
+
+def test_the_last_program_sees_what_all_others_wrote(checks) -> None:
+    """Thousands of sequences, half of them redone by the programs that are counted; the same bits again."""
+    chain, tags = checks.chain_of((5000, 4, 9), device="cuda")
+    tags = checks.some_unknown(tags)
+    with torch.no_grad(), backend("triton"):
+        found = {chain.loss(tags, "mean").item() for _ in range(50)}
+    with torch.no_grad(), backend("reference"):
+        expected = chain.loss(tags, "mean").item()
+    assert len(found) == 1
+    assert found.pop() == pytest.approx(expected, rel=1e-12)
 
 
 def test_auto_takes_them(checks) -> None:

@@ -70,6 +70,13 @@ def test_long_sequences_in_chunks(interpreted: Interpreter, chunk: int, options:
     interpreted("chunked_loss", (3, 9, 3), chunk, **options)
 
 
+@pytest.mark.parametrize(("shape", "chunk"), [((2, 11, 33), 4), ((1, 5, 64), 2)])
+def test_moves_of_chunks_by_a_product(
+    interpreted: Interpreter, shape: tuple[int, int, int], chunk: int
+) -> None:
+    interpreted("chunked_loss", shape, chunk, forbid=0.2)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_random_hard_constraints(interpreted: Interpreter, seed: int) -> None:
     """Also where they part the tags."""
@@ -99,6 +106,7 @@ def test_viterbi(
         "unknown_tags_that_no_path_agrees_with",
         "forms_of_inputs",
         "second_derivatives",
+        "other_reductions",
         "autocast_changes_nothing",
         "a_compiled_step_is_one_graph",
         "the_same_bits_again",

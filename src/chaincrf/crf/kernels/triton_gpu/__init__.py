@@ -4,7 +4,7 @@
 * ``scaled``: the recursion in scaled probabilities; ``tiled``: for many tags; ``scan``: for long sequences.
 * ``log_space``: the one in logarithms, for transitions of each position, for unknown tags, and for the
   sequences whose range of scores is too wide for the former, as the device finds out by itself.
-* ``counts``: what ends the passes: the latter where it must be, counts of moves, the mean.
+* ``counts``: what ends the passes: log space where it must be, counts of moves, the mean.
 * ``viterbi``: the best path.
 * ``forward_backward``: the launches of all but the last.
 

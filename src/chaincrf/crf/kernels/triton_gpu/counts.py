@@ -46,17 +46,17 @@ def collect_ends(unary, blocks, first_out, last_out, b, T, K, count, WIDTH: tl.c
 
 @triton.jit
 def collect_moves(
-    products, moves, observed, status, moves_out, b, i, K, chunks, GOLDEN: tl.constexpr
+    products, moves, observed, status, moves_out, b, i, K, chunks, GOLDEN: tl.constexpr, LANES: tl.constexpr
 ):  # fmt: skip
     """Expected less observed moves, some of them."""
     inside = i < K * K
     what = tl.load(status + b)
     redone = (what & REDO) != 0
     chunks_used = tl.where(redone, 1, chunks)
-    lane = tl.arange(0, 8)
+    lane = tl.arange(0, LANES)
     at = tl.where(redone, i, (i % K) * K + i // K)
     total = tl.zeros_like(i).to(tl.float64)
-    for n in range(0, chunks_used, 8):
+    for n in range(0, chunks_used, LANES):
         c = n + lane
         place = products + (b * chunks + c)[:, None] * K * K + at[None, :]
         total += tl.sum(tl.load(place, (c < chunks_used)[:, None] & inside[None, :], 0.0), 0)
@@ -73,24 +73,25 @@ def collect_moves(
 def finish(
     emissions, transitions, start, end, mask, tags, factors, blocks, observed, alphas, products, status,
     value, unary, moves_out, first_out, last_out, total, units,
-    B, T, rows, K, count, chunks, apart,
+    B, T, rows, K, count, chunks,
     SHARED: tl.constexpr, MASKED: tl.constexpr, GOLDEN: tl.constexpr, GRADIENT: tl.constexpr,
-    REDUCTION: tl.constexpr, BLOCK: tl.constexpr, WIDTH: tl.constexpr, COLUMNS: tl.constexpr,
+    REDUCTION: tl.constexpr, BLOCK: tl.constexpr, LANES: tl.constexpr, WIDTH: tl.constexpr,
+    COLUMNS: tl.constexpr,
 ):  # fmt: skip
     """A sequence in log space, if it is to be; its expected less observed counts; from the last one the mean.
 
     Args:
         emissions, transitions, start, end, mask, tags: as given.
-        factors, blocks, observed: what ``weigh`` wrote.
+        factors, blocks, observed: what ``weigh`` or ``forward_backward`` wrote; of ``factors`` the first.
         alphas: ``(B, rows, K)`` doubles, written over: T rows with a gradient, else 2.
         products: ``(B, chunks, K, K)`` doubles: moves of the chunks by [j, i], to be multiplied by A; where
             the status is REDO the first chunk's are written over, with moves as they are, by [i, j].
-        status: ``(2 B + 1,)``: of each sequence (if not SHARED all are to be redone), their lengths, 0.
+        status: ``(2 B + 1,)``: of each sequence (if not SHARED all are to be redone), their lengths, and
+            0, where the programs that have ended are counted.
         value, unary, moves_out: ``(B,)``, ``(B, T, K)``, and ``(B, K, K)`` or ``(B, T-1, K, K)``, written;
             with transitions of each position they hold 0 where masked.
         first_out, last_out: ``(B, K)``, written with a GRADIENT.
         total, units: numbers, written by the last program to end where there is a REDUCTION.
-        apart: from a sequence's ``factors`` to those of the next, 0 if all have the same.
     """
     b = tl.program_id(0).to(tl.int64)
     redo = b >= 0
@@ -108,9 +109,7 @@ def finish(
         if SHARED:
             for n in range(0, K * K, BLOCK):
                 i = n + tl.arange(0, BLOCK)
-                collect_moves(
-                    products, factors + b * apart, observed, status, moves_out, b, i, K, chunks, GOLDEN
-                )
+                collect_moves(products, factors, observed, status, moves_out, b, i, K, chunks, GOLDEN, LANES)
     if REDUCTION != NONE:  # noqa: SIM102 (one is known to the compiler)
         if tl.atomic_add(status + 2 * B, 1) == B - 1:  # the sum is in order, whoever is the last
             add_up(value, status, total, units, B, REDUCTION)

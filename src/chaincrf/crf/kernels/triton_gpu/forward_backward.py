@@ -193,9 +193,10 @@ def _solve(
     launch(
         finish, n, (B, 1, 1),
         *given, x.factors, x.blocks, x.observed, x.before, products, x.status, value, *counts, total, units,
-        B, T, rows, K, count, chunks, x.factors.stride(0) if alone else 0,
+        B, T, rows, K, count, chunks,
         warps=4 if K <= 32 else 8, SHARED=shared, MASKED=n.masked, GOLDEN=golden, GRADIENT=gradient,
-        REDUCTION=REDUCTIONS[reduction].value, BLOCK=1024, WIDTH=n.width, COLUMNS=block_of_columns(K),
+        REDUCTION=REDUCTIONS[reduction].value, BLOCK=1024, LANES=8 if chunks > 1 else 1, WIDTH=n.width,
+        COLUMNS=block_of_columns(K),
     )  # fmt: skip
     return x.status[:B]
 

@@ -12,7 +12,7 @@ Everything is a double, also on a device: one sequence after the other waits for
 and doubles keep the bounds, by which what underflows does not go unseen, those of the CPU. All factors are at
 most 1 and at least 2^-250 where not 0, and alpha at most 2 K. A sequence with an alpha under 2^-440 that is
 not 0 is given back, and so is one where the paths with an entry left out, K^T e^-d of them by weight, could
-be 2^-60 of all. That happens on the device: it is flagged in memory, and ``log_space`` looks at the flags.
+be 2^-60 of all. That happens on the device: it is flagged in memory, and ``finish`` looks at the flags.
 
 alpha_{t-1} is kept at the place of token t. The expected moves are summed on the way back; or q takes the
 place of U, and they are one product of the two matrices. A program computes a sequence, its exponentials
@@ -45,7 +45,7 @@ from .tiles import (
 )
 from .weigh import parameters, weigh_block
 
-__all__ = ["COUNTED", "LOWEST", "field", "forward", "forward_backward", "judge", "token_counts"]
+__all__ = ["LOWEST", "field", "forward", "forward_backward", "judge", "token_counts"]
 
 LOWEST = tl.constexpr(2.0**-440)
 LOG_2 = tl.constexpr(0.6931471805599453)

@@ -104,7 +104,7 @@ def boundaries(
         factors, blocks: what ``weigh`` wrote.
         end, tags: as given.
         entry, exit: ``(B, chunks, K)`` doubles, written; the product of both sums to 1, if there is a path.
-        value, status: ``(B,)``, ``(2, B)``, written.
+        value, status: ``(B,)``, ``(2 B + 1,)``, written.
     """
     b = tl.program_id(0).to(tl.int64)
     _moves, _turned, ends, facts = parts_of(factors, K)

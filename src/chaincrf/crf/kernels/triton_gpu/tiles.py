@@ -65,7 +65,7 @@ def width_of(K: int) -> int:
 
 
 def tokens_of(K: int, warps: int) -> int:
-    """How many tokens are exponentiated together: 16 numbers a thread."""
+    """How many tokens are exponentiated together: 16 numbers a thread, or four tokens."""
     return max(4, min(64, 512 * warps // width_of(K)))
 
 

@@ -1,4 +1,4 @@
-"""What is computed once, for all tokens at the same time: exponentials, and the scores of the gold tags."""
+"""What is computed once, for many tokens at the same time: exponentials, and scores of the gold tags."""
 
 import triton
 import triton.language as tl
