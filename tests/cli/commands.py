@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +32,7 @@ SMALL = [
 ]
 """Options that learn the toy corpus in a second."""
 
-ENVIRONMENT = {"OMP_NUM_THREADS": "1", "COLUMNS": "120", "TERM": "dumb"}
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "COLUMNS": "120", "TERM": "dumb", "PYTHONFAULTHANDLER": "1"}
 UNIMPORTABLE = str(Path(__file__).parents[1] / "absent")
 LIGHT = {"PYTHONPATH": os.pathsep.join(filter(None, [UNIMPORTABLE, os.environ.get("PYTHONPATH")]))}
 """An environment in which torchmetrics cannot be imported, as in a plain installation; Fabric would."""
@@ -72,7 +73,11 @@ def start(*arguments, **options):
 def run_process(*arguments, status=0, stdin="", **options):
     """What a command says, run in a process of its own."""
     with start(*arguments, **options) as process:
-        out, err = process.communicate(stdin, timeout=300)
+        try:
+            out, err = process.communicate(stdin, timeout=300)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # it says where it stands
+            out, err = process.communicate()
     return _checked(process.returncode, status, out, err)
 
 
