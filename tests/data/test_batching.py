@@ -1,3 +1,5 @@
+from itertools import combinations_with_replacement, pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaincrf.data import Sentence, Vocabulary
-from chaincrf.data.batching import MAX_CHARS, encode
+from chaincrf.data.batching import MAX_CHARS, encode, shares
 from chaincrf.data.shapes import word_shape
 from chaincrf.errors import DataError
 
@@ -64,6 +66,22 @@ def test_a_budget_of_tokens_is_used():
     _, _, data = make([["w"] * 5] * 100)
     plan = data.plan(1, tokens=50, generator=np.random.default_rng(1))
     assert [len(index) for index in plan] == [10] * 10
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=9), st.integers(1, 4))
+def test_the_largest_share_is_as_small_as_can_be(lengths, count):
+    lengths = np.sort(lengths)
+    parts = shares(lengths, count)
+    assert len(parts) <= count
+    assert np.concatenate(parts).tolist() == list(range(len(lengths)))
+
+    def largest(ends):
+        return max(
+            len(lengths[i:j]) * lengths[i:j].max() for i, j in pairwise([0, *ends, len(lengths)]) if i < j
+        )
+
+    best = min(map(largest, combinations_with_replacement(range(len(lengths) + 1), count - 1)))
+    assert max(len(part) * lengths[part].max() for part in parts) == best
 
 
 def test_without_a_generator_the_longest_come_first():

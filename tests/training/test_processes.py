@@ -27,7 +27,11 @@ if "--other" in sys.argv and os.environ["RANK"] == "1":
 if "--other" in sys.argv:
     del sys.argv[-2:]
 from chaincrf.cli.main import main
-from chaincrf.training import updates
+from chaincrf.training import processes, updates
+def refuse(*memory):
+    raise OSError("no space left")
+if os.environ.get("MEMORY") == "full":
+    processes.SharedMemory.create = refuse
 updates.MIN_ROWS = int(sys.argv.pop(1))
 main()
 """
@@ -39,7 +43,7 @@ OPTIONS = (
 TORCHRUN = ("torch.distributed.run", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0")
 
 
-def start(folder, out, *more, processes=2, rows=0, count=10, launcher=TORCHRUN):
+def start(folder, out, *more, processes=2, rows=0, count=10, launcher=TORCHRUN, memory=""):
     (folder / "run.py").write_text(SCRIPT)
     toy = toy_file(folder / "toy.tsv", count)
     number = "--nproc-per-node" if launcher is TORCHRUN else "--devices"
@@ -48,7 +52,7 @@ def start(folder, out, *more, processes=2, rows=0, count=10, launcher=TORCHRUN):
     return subprocess.Popen(
         [str(part) for part in (*command, *more)],
         cwd=folder,
-        env=os.environ | LIGHT | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | LIGHT | {"OMP_NUM_THREADS": "1", "MEMORY": memory},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -88,12 +92,16 @@ def test_two_processes_are_one(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(("optimizer", "atol"), [("sgd", 1e-5), ("adamw", 1e-3)])
 def test_two_processes_are_one_with_an_empty_share(tmp_path, optimizer, atol):
-    """Batches of 7 two by two, the last of one sentence; a dense table, a clipped norm; Fabric too."""
+    """Batches of 7 two by two, the last of one sentence; a dense table, a clipped norm.
+
+    Fabric's launcher too, without shared memory: that gives the same bits.
+    """
     fabric = ("lightning_fabric.cli", "--accelerator=cpu", "--strategy=ddp")
     options = ("--batch-size", 7, "--accumulate", 2, "--clip", 0.5, "--optimizer", optimizer)
-    runs = [("one", 1, TORCHRUN), ("two", 2, TORCHRUN)] + [("fabric", 2, fabric)] * (optimizer == "sgd")
-    for name, processes, launcher in runs:
-        more = {"processes": processes, "launcher": launcher, "rows": 10**9, "count": 3}
+    runs = [("one", 1, TORCHRUN, ""), ("two", 2, TORCHRUN, "")]
+    runs += [("fabric", 2, fabric, "full")] * (optimizer == "sgd")
+    for name, processes, launcher, memory in runs:
+        more = {"processes": processes, "launcher": launcher, "memory": memory, "rows": 10**9, "count": 3}
         run(tmp_path, tmp_path / name, *options, **more)
     same_model(tmp_path / "two", tmp_path / "one", atol)
     if optimizer == "sgd":
@@ -128,11 +136,13 @@ def test_two_processes_that_are_killed_go_on(tmp_path):
 
 
 def test_a_share_of_a_batch():
+    lengths = np.array([2, 2, 3, 9]).__getitem__
     processes = Processes(launch(Recipe(device="cpu")))
-    assert processes.share(np.arange(3)).tolist() == [0, 1, 2]
+    assert processes.share(np.arange(4), lengths).tolist() == [0, 1, 2, 3]
     processes.number, processes.count = 1, 2
-    assert processes.share(np.arange(3)).tolist() == [1]
-    assert processes.share(np.arange(1)).tolist() == []
+    assert processes.share(np.arange(4), lengths).tolist() == [3]
+    assert processes.share(np.arange(3), lengths).tolist() == [2]
+    assert processes.share(np.arange(1), lengths).tolist() == []
 
 
 def test_bf16_on_a_processor_that_cannot(monkeypatch):

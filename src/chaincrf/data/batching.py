@@ -6,6 +6,7 @@ encoder: a batch of 800 tokens has some 350 types.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,7 +21,16 @@ from .sentence import Sentence
 from .shapes import word_shape
 from .vocabulary import PADDING, Vocabulary
 
-__all__ = ["MAX_CHARS", "Batch", "EncodedSentences", "encode", "encode_tokens", "plan_batches", "shuffled"]
+__all__ = [
+    "MAX_CHARS",
+    "Batch",
+    "EncodedSentences",
+    "encode",
+    "encode_tokens",
+    "plan_batches",
+    "shares",
+    "shuffled",
+]
 
 MAX_CHARS = 48
 """A longer token keeps its first and last 24 characters for the character encoder."""
@@ -117,6 +127,10 @@ class EncodedSentences:
         if generator is None:
             return plan_batches(lengths, batch_size, tokens=tokens)
         return shuffled(lengths, batch_size, tokens, generator)
+
+    def lengths(self, index: Int[np.ndarray, " B"]) -> Int[np.ndarray, " B"]:
+        """Tokens of the sentences at some positions."""
+        return np.array([len(self.sentences[i]) for i in index], dtype=np.int64)
 
     def words(self, index: Int[np.ndarray, " B"]) -> Int[Tensor, " N"]:
         """The word indices of all tokens of the sentences at some positions."""
@@ -236,6 +250,24 @@ def shuffled(
         for chunk in _cut(pool[np.argsort(lengths[pool], kind="stable")], lengths, batch_size, tokens)
     ]
     return [chunks[i] for i in generator.permutation(len(chunks))]
+
+
+def shares(lengths: Int[np.ndarray, " B"], count: int) -> list[Int[np.ndarray, " _"]]:
+    """A batch in parts for several processes, so that the largest is as small as can be, padding included.
+
+    Args:
+        lengths: number of tokens of each sentence, sorted.
+        count: of parts; there may be fewer.
+
+    Returns:
+        For each part, the positions of its sentences.
+    """
+    order, cells = np.arange(len(lengths)), len(lengths) * int(lengths.max())
+
+    def parts(size: int) -> list[np.ndarray]:
+        return _cut(order, lengths, 0, size)
+
+    return parts(bisect_left(range(cells), x=True, lo=1, key=lambda size: len(parts(size)) <= count))
 
 
 def _chunks(array: np.ndarray, size: int) -> list[np.ndarray]:

@@ -54,6 +54,10 @@ class StreamedSentences:
         """
         return _Plan(self, batch_size, tokens, generator)
 
+    def lengths(self, index: Int[np.ndarray, " B"]) -> Int[np.ndarray, " B"]:
+        """Tokens of the sentences at some positions."""
+        return self.corpus.lengths(index)
+
     def words(self, index: Int[np.ndarray, " B"]) -> Int[Tensor, " N"]:
         """The word indices of all tokens of the sentences at some positions."""
         tokens = [token for sentence, _ in self.corpus.read(index) for token in sentence]

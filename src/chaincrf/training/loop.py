@@ -179,7 +179,7 @@ def _backward(
     weight = 1 / sum(map(len, group))
     total = torch.zeros((), device=fabric.device)
     for index in group:
-        share = processes.share(index)
+        share = processes.share(index, data.lengths)
         # A process without a sentence takes one that does not count, to have gradients to exchange.
         batch = data.batch(share if len(share) else index[:1]).to(fabric.device)
         loss = model(**batch.inputs, tags=batch.tags) * (len(share) * weight)
