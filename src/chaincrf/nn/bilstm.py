@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -9,8 +10,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from .dropout import Dropout, LockedDropout, dropout_mask
+from .fused_layer import Sequences, fused_layer, serves
 
 __all__ = ["BiLSTM"]
+
+_LayerOf = Callable[[Tensor, nn.LSTM, nn.LSTM], Tensor]
 
 
 class BiLSTM(nn.Module):
@@ -64,29 +68,51 @@ class BiLSTM(nn.Module):
             mask: True where a token counts. A sequence ends at its last True; positions before it are
                 read, whether they count or not.
         """
-        B, T = mask.shape
-        position = torch.arange(T, device=mask.device)
+        position = torch.arange(mask.shape[1], device=mask.device)
         lengths = (mask * (position + 1)).amax(dim=1, keepdim=True)
-        mirror = torch.where(position < lengths, lengths - 1 - position, position)
-        # Rows of the batch laid end to end: index_select and its backward are the faster ones on a CPU.
-        mirror = (mirror + T * torch.arange(B, device=mask.device)[:, None]).flatten()
+        pairs = [
+            cast("tuple[nn.LSTM, nn.LSTM]", pair) for pair in zip(self.forwards, self.backwards, strict=True)
+        ]
+        fused = self.training and all(serves(pair, inputs) for pair in pairs)
+        layer = self._fused(position < lengths) if fused else self._plain(position, lengths)
         states = inputs
-        for number, (ahead, back) in enumerate(zip(self.forwards, self.backwards, strict=True)):
+        for number, pair in enumerate(pairs):
             if number:
                 states = self.dropout(states)
-            forwards = self._run(cast("nn.LSTM", ahead), states)
-            backwards = self._run(cast("nn.LSTM", back), _take(states, mirror))
-            states = torch.cat([forwards, _take(backwards, mirror)], dim=2)
+            states = layer(states, *pair)
         return states
+
+    def _fused(self, read: Tensor) -> _LayerOf:
+        """A layer for a batch of which some positions are read, compiled."""
+        sequences = Sequences.of(read)
+        return lambda states, ahead, back: fused_layer(
+            states, sequences, *self._weights(ahead), *self._weights(back)
+        )
+
+    def _plain(self, position: Tensor, lengths: Tensor) -> _LayerOf:
+        """A layer for sequences of some lengths, of PyTorch's own."""
+        B, T = len(lengths), len(position)
+        mirror = torch.where(position < lengths, lengths - 1 - position, position)
+        # Rows of the batch laid end to end: index_select and its backward are the faster ones on a CPU.
+        mirror = (mirror + T * torch.arange(B, device=lengths.device)[:, None]).flatten()
+
+        def layer(states: Tensor, ahead: nn.LSTM, back: nn.LSTM) -> Tensor:
+            backwards = self._run(back, _take(states, mirror))
+            return torch.cat([self._run(ahead, states), _take(backwards, mirror)], dim=2)
+
+        return layer
 
     def _run(self, lstm: nn.LSTM, inputs: Tensor) -> Tensor:
         if not self.training or not self.recurrent_dropout:
             return lstm(inputs)[0]
         zeros = inputs.new_zeros(1, len(inputs), lstm.hidden_size)
+        return torch.lstm(inputs, (zeros, zeros), self._weights(lstm), True, 1, 0.0, True, False, True)[0]
+
+    def _weights(self, lstm: nn.LSTM) -> tuple[Tensor, ...]:
         weight, recurrent, *biases = lstm.all_weights[0]
-        mask = dropout_mask(recurrent.shape, self.recurrent_dropout, recurrent)
-        weights = (weight, recurrent * mask, *biases)
-        return torch.lstm(inputs, (zeros, zeros), weights, True, 1, 0.0, True, False, True)[0]
+        if self.training and self.recurrent_dropout:
+            recurrent = recurrent * dropout_mask(recurrent.shape, self.recurrent_dropout, recurrent)
+        return weight, recurrent, *biases
 
 
 def _take(states: Tensor, rows: Tensor) -> Tensor:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
 
 from ..crf import backends
 from ..errors import ArgumentError
 from .bilstm import BiLSTM
+from .fused_layer import HALVES, Sequences, call, panels
 
 __all__ = ["FusedBiLSTM"]
 
@@ -110,53 +109,29 @@ class _Layer(NamedTuple):
         bias: ``(8 H,)``, both of each direction in one.
         recurrent: those of each direction, in panels.
         hidden: H.
-        width: 4 H, and zeros to fill a register.
     """
 
     given: Tensor
     bias: Tensor
-    recurrent: tuple[Tensor, ...]
+    recurrent: list[Tensor]
     hidden: int
-    width: int
 
     @classmethod
     def of(cls, *directions: nn.LSTM) -> _Layer:
         weights = [[weight.detach() for weight in lstm.all_weights[0]] for lstm in directions]
         hidden = directions[0].hidden_size
-        scale = weights[0][0].new_tensor([0.5, 0.5, 1.0, 0.5]).repeat_interleave(hidden)
+        scale = weights[0][0].new_tensor(HALVES).repeat_interleave(hidden)
         given = torch.cat([own[0].t() * scale for own in weights], dim=1)
         bias = torch.cat([(own[2] + own[3]) * scale for own in weights])
-        panels = tuple(_panels(own[1].t() * scale) for own in weights)
-        return cls(given, bias, panels, hidden, len(panels[0]) // hidden)
+        recurrent = [panels(own[1].t() * scale) for own in weights]
+        return cls(given, bias, recurrent, hidden)
 
     def project(self, vectors: Tensor, out: Tensor | None = None) -> Tensor:
         return torch.addmm(self.bias, vectors, self.given, out=out)
 
     def read(self, table: Tensor, types: Tensor, lengths: np.ndarray) -> Tensor:
-        from ..crf.kernels.numba_cpu.threads import share, workers
-        from . import lstm_kernel as kernel
-
-        (B, T), H = types.shape, self.hidden
-        work = 2 * int(lengths.sum()) * H * self.width // kernel.LANES
-        number = workers(work, 2 * ((B + kernel.TILE - 1) // kernel.TILE))
-        states = table.new_empty(B, T, 2 * H)
-        memory = table.new_empty(number, kernel.TILE, self.width + 2 * H)
-        held = table.contiguous(), types.contiguous(), torch.from_numpy(np.ascontiguousarray(lengths))
-        places = (x.data_ptr() for x in (*held, *self.recurrent, memory, states))
-        problem = kernel.Problem._make((B, T, H, self.width, *places))
-        arguments: Any = (ctypes.c_int64 * (2 + len(problem)))(0, 0, *problem)
-        share(number, kernel.run.of(table.dtype), arguments)
-        del held  # whose memory the addresses are in
+        states = table.new_empty(*types.shape, 2 * self.hidden)
+        order = torch.arange(len(types))
+        sequences = Sequences(types.flatten(), types, order, torch.from_numpy(lengths))
+        call(table.contiguous(), sequences, self.recurrent, states, self.hidden)
         return states
-
-
-def _panels(matrix: Tensor) -> Tensor:
-    """A matrix as the product reads it: some registers of columns side by side, then the next."""
-    from ..crf.kernels.numba_cpu.product import registers
-    from .lstm_kernel import LANES
-
-    matrix = F.pad(matrix, (0, -matrix.shape[1] % LANES))
-    columns = []
-    while sum(columns) < matrix.shape[1]:
-        columns.append(LANES * registers((matrix.shape[1] - sum(columns)) // LANES))
-    return torch.cat([panel.flatten() for panel in matrix.split(columns, dim=1)])

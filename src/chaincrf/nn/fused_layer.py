@@ -1,0 +1,154 @@
+"""A layer of a BiLSTM in training, compiled: the products with the input in one, then :mod:`.lstm_kernel`.
+
+Padding is neither read nor multiplied; a step of a tile is as wide as sequences are left in it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F  # noqa: N812
+
+from ..crf import backends
+
+__all__ = ["HALVES", "Sequences", "call", "fused_layer", "panels", "serves"]
+
+HALVES = (0.5, 0.5, 1.0, 0.5)
+"""By what the kernel wants the weights of the gates i, f, g, o multiplied: sigmoids are made of tanh."""
+
+
+class Sequences(NamedTuple):
+    """Where the tokens of a padded batch are.
+
+    Attributes:
+        tokens: the places of all tokens in the batch laid end to end.
+        types: the number of each token in ``tokens``; anything where padded.
+        order: the sequences, the longest first.
+        lengths: of those, in that order.
+    """
+
+    tokens: Int[Tensor, " N"]
+    types: Int[Tensor, "B T"]
+    order: Int[Tensor, " B"]
+    lengths: Int[Tensor, " B"]
+
+    @classmethod
+    def of(cls, read: Bool[Tensor, "B T"]) -> Sequences:
+        """Of a mask of what is read: the first positions of each sequence."""
+        flat = read.flatten()
+        lengths, order = read.sum(1).sort(descending=True, stable=True)
+        return cls(flat.nonzero()[:, 0], (flat.cumsum(0) - 1).view_as(read), order, lengths)
+
+
+def serves(directions: Sequence[nn.LSTM], inputs: Tensor) -> bool:
+    """Whether the layer can be computed here: float32 on a CPU, no hooks, and Numba is installed."""
+    if inputs.device.type != "cpu" or inputs.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
+        return False
+    plain = all(
+        type(lstm) is nn.LSTM
+        and not (lstm._forward_hooks or lstm._forward_pre_hooks)
+        and lstm.weight_ih_l0.dtype == torch.float32
+        for lstm in directions
+    )
+    return plain and not torch.compiler.is_compiling() and backends.installed("numba")
+
+
+def fused_layer(
+    inputs: Float[Tensor, "B T D"], sequences: Sequences, *weights: Tensor
+) -> Float[Tensor, "B T H"]:
+    """The states of both directions, side by side; zero where padded. It can be differentiated once.
+
+    Args:
+        inputs: one vector a position.
+        sequences: of the batch.
+        weights: input weights, recurrent weights and both biases of the forward direction, then of the other.
+    """
+    return _Layer.apply(inputs, sequences, *weights)  # type: ignore[no-any-return]
+
+
+class _Layer(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, sequences: Sequences, *weights: Tensor) -> Tensor:
+        given, recurrent = torch.cat([weights[0], weights[4]]), (weights[1], weights[5])
+        hidden = recurrent[0].shape[1]
+        halves = given.new_tensor(HALVES).repeat_interleave(hidden)
+        bias = torch.cat([weights[2] + weights[3], weights[6] + weights[7]])
+        both = halves.repeat(2)
+        tokens = inputs.flatten(0, 1).index_select(0, sequences.tokens)
+        table = torch.addmm(bias * both, tokens, (given * both[:, None]).t())
+        states = inputs.new_empty(*inputs.shape[:2], 2 * hidden)
+        kept = table.new_empty(len(tokens), 2, 2 * hidden)
+        matrices = [panels(weight.t() * halves) for weight in recurrent]
+        call(table, sequences, matrices, states, hidden, kept)
+        ctx.save_for_backward(tokens, given, *recurrent, table, kept)
+        ctx.rest = sequences, inputs.shape
+        return states
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, slope: Tensor
+    ) -> tuple[Tensor | None, ...]:
+        tokens, given, *recurrent, table, kept = ctx.saved_tensors
+        sequences, shape = ctx.rest
+        hidden = kept.shape[2] // 2
+        made = torch.empty_like(table)
+        matrices = [panels(weight) for weight in recurrent]
+        call(table, sequences, matrices, slope.contiguous(), hidden, kept, made)
+        inputs = None
+        if ctx.needs_input_grad[0]:
+            inputs = table.new_zeros(shape).flatten(0, 1).index_copy_(0, sequences.tokens, made @ given)
+        weights, biases = (made.t() @ tokens).split(4 * hidden), made.sum(0).split(4 * hidden)
+        recurrent = [
+            one.t() @ before[:, hidden:]
+            for one, before in zip(made.split(4 * hidden, dim=1), kept.unbind(1), strict=True)
+        ]
+        ahead, back = zip(weights, recurrent, biases, biases, strict=True)
+        return None if inputs is None else inputs.view(shape), None, *ahead, *back
+
+
+def call(
+    table: Tensor,
+    sequences: Sequences,
+    matrices: list[Tensor],
+    states: Tensor,
+    hidden: int,
+    kept: Tensor | None = None,
+    made: Tensor | None = None,
+) -> None:
+    """Call the kernel on as many threads as PyTorch has; see ``Problem`` there for the arguments."""
+    from ..crf.kernels.numba_cpu.threads import share, workers
+    from . import lstm_kernel as kernel
+
+    B, T = sequences.types.shape
+    width = matrices[0].numel() // (hidden if made is None else 4 * hidden)
+    work = 8 * len(sequences.tokens) * hidden * hidden // kernel.LANES
+    number = workers(work, 2 * ((B + kernel.TILE - 1) // kernel.TILE))
+    memory = table.new_empty(number, kernel.TILE, 5 * hidden + 2 * width)
+    held = [table, *(x.contiguous() for x in sequences[1:]), *matrices, memory, states]
+    places = [0 if x is None else x.data_ptr() for x in (*held, kept, made)]
+    problem = kernel.Problem._make((B, T, hidden, width, *places))
+    arguments: Any = (ctypes.c_int64 * (2 + len(problem)))(0, 0, *problem)
+    share(number, kernel.run.of(table.dtype), arguments)
+    del held  # whose memory the addresses are in
+
+
+def panels(matrix: Tensor) -> Tensor:
+    """A matrix as the product reads it: some registers of columns side by side, then the next."""
+    from ..crf.kernels.numba_cpu.product import registers
+    from .lstm_kernel import LANES
+
+    matrix = F.pad(matrix, (0, -matrix.shape[1] % LANES))
+    sizes = []
+    while sum(sizes) < matrix.shape[1]:
+        sizes.append(LANES * registers((matrix.shape[1] - sum(sizes)) // LANES))
+    equal = sizes.count(sizes[0])  # come first
+    first, *others = matrix.split([equal * sizes[0], *sizes[equal:]], dim=1)
+    first = first.reshape(len(matrix), equal, sizes[0]).transpose(0, 1)
+    return torch.cat([panel.flatten() for panel in (first, *others)])
