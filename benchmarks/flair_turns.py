@@ -1,9 +1,9 @@
-"""Flair's SequenceTagger in a process of its own: ``PYTHON flair_turns.py DATA.json STEPS``.
+"""Flair's SequenceTagger in a process of its own: ``PYTHON flair_turns.py DATA.json SECONDS``.
 
 DATA.json has ``words``, ``vectors``, ``sentences`` (tokens and spans), ``labels``, ``hidden``, ``batch`` and
 ``threads``. It trains for ever, and keeps the vectors of the sentences as Flair's trainer does: for each line
-on the standard input it does so many steps and prints their tokens and seconds. Run by ``train.py``; it
-imports nothing of this package.
+on the standard input it trains for some seconds, and prints the tokens and seconds of these steps. Run by
+``train.py``; it imports nothing of this package.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from flair.models import SequenceTagger  # noqa: E402
 def main() -> None:
     """Build what DATA.json says, and train in turns."""
     given = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    steps = int(sys.argv[2])
+    seconds = float(sys.argv[2])
     flair.device = torch.device("cpu")
     torch.set_num_threads(given["threads"])
     vocabulary = {word: i for i, word in enumerate(given["words"])}
@@ -52,7 +52,7 @@ def main() -> None:
     order: list[Sentence] = []
     for _ in sys.stdin:
         tokens, start = 0, time.perf_counter()
-        for _ in range(steps):
+        while time.perf_counter() < start + seconds:
             if len(order) < given["batch"]:
                 order = random.sample(sentences, len(sentences))
             batch = [order.pop() for _ in range(given["batch"])]

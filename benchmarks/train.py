@@ -31,8 +31,8 @@ from usual import usual_turns
 __all__ = ["in_turns", "ratio", "train"]
 
 Turn = Callable[[], tuple[int, float]]
-STEPS = 8
-"""Steps in a turn."""
+SECONDS = 1.0
+"""A turn ends with the step that is done then: the first steps after a pause are slower."""
 SIZES: dict[str, Any] = {"hidden": 128, "batch_size": 32, "optimizer": "sgd", "learning_rate": 0.015}
 SIZES |= {"layers": 1, "dropout_mask": "token", "recurrent_dropout": 0.0, "weight_decay": 0.0, "ema": 0.0}
 SIZES |= {"char_encoder": "cnn", "char_dim": 30, "char_filters": 30, "shape_dim": 0, "dropout": 0.5}
@@ -92,9 +92,9 @@ def ours(pipe: Connection, train: Corpus, dev: Corpus, recipe: Recipe) -> None:
     prepared = replace(prepared, train=Counted(**vars(prepared.train)))
     turn = (0, 0.0)
 
-    def on_step(done: int, *_: Any) -> None:
+    def on_step(*_: Any) -> None:
         nonlocal turn
-        if done % STEPS == 0:
+        if perf_counter() > turn[1] + SECONDS:
             pipe.send((Counted.tokens - turn[0], perf_counter() - turn[1]))
             pipe.recv()
             turn = Counted.tokens, perf_counter()
@@ -108,7 +108,7 @@ def ours(pipe: Connection, train: Corpus, dev: Corpus, recipe: Recipe) -> None:
 
 def usual(pipe: Connection, train: Corpus, dev: Corpus, recipe: Recipe) -> None:
     """The same tagger as one usually writes it."""
-    turns = usual_turns(prepare(train, dev, recipe), recipe, STEPS)
+    turns = usual_turns(prepare(train, dev, recipe), recipe, SECONDS)
     pipe.send(None)
     while True:
         pipe.recv()
@@ -133,7 +133,7 @@ def flair_turns(python: Path, prepared: Prepared, train: Corpus, folder: Path) -
         "threads": torch.get_num_threads(),
     }
     (folder / "flair.json").write_text(json.dumps(content), encoding="utf-8")
-    command = [python, Path(__file__).with_name("flair_turns.py"), folder / "flair.json", str(STEPS)]
+    command = [python, Path(__file__).with_name("flair_turns.py"), folder / "flair.json", str(SECONDS)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -197,7 +197,7 @@ def speeds(train: Corpus, dev: Corpus, flair: Path | None, rounds: int) -> Itera
         "corpus": train.report.path.name,
         "tokens": train.report.tokens,
         "turns": rounds,
-        "steps in a turn": STEPS,
+        "seconds in a turn": SECONDS,
         "sizes": SIZES,
         "tokens a second (quartiles)": {
             name: [round(q) for q in statistics.quantiles(rates, n=4)] for name, rates in found.items()

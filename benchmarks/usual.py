@@ -47,8 +47,8 @@ class UsualTagger(nn.Module):
         return -self.crf(self.linear(self.dropout(states)), tags, words != 0, reduction="mean")
 
 
-def usual_turns(prepared: Prepared, recipe: Recipe, steps: int) -> Iterator[tuple[int, float]]:
-    """Train for ever; after so many steps each, the tokens and the seconds that they took."""
+def usual_turns(prepared: Prepared, recipe: Recipe, seconds: float) -> Iterator[tuple[int, float]]:
+    """Train for ever; after some seconds each, the tokens and the seconds of the steps."""
     data = prepared.train
     assert data.tags is not None
     chars = [data.type_chars[i, : data.type_lengths[i]].tolist() for i in range(len(data.type_words))]
@@ -69,7 +69,7 @@ def usual_turns(prepared: Prepared, recipe: Recipe, steps: int) -> Iterator[tupl
     source = batches()
     while True:
         tokens, start = 0, time.perf_counter()
-        for _ in range(steps):
+        while time.perf_counter() < start + seconds:
             batch = next(source)
             lengths = torch.tensor([len(words) for words, _, _ in batch])
             longest = max(len(word) for _, words, _ in batch for word in words)

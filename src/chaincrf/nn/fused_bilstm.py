@@ -107,13 +107,13 @@ class _Layer(NamedTuple):
     Attributes:
         given: ``(D, 8 H)``, of the input.
         bias: ``(8 H,)``, both of each direction in one.
-        recurrent: those of each direction, in panels.
+        recurrent: ``(2, 4 H^2)`` and zeros, those of each direction, in panels.
         hidden: H.
     """
 
     given: Tensor
     bias: Tensor
-    recurrent: list[Tensor]
+    recurrent: Tensor
     hidden: int
 
     @classmethod
@@ -123,7 +123,7 @@ class _Layer(NamedTuple):
         scale = weights[0][0].new_tensor(HALVES).repeat_interleave(hidden)
         given = torch.cat([own[0].t() * scale for own in weights], dim=1)
         bias = torch.cat([(own[2] + own[3]) * scale for own in weights])
-        recurrent = [panels(own[1].t() * scale) for own in weights]
+        recurrent = panels(torch.stack([own[1] for own in weights]).mT * scale)
         return cls(given, bias, recurrent, hidden)
 
     def project(self, vectors: Tensor, out: Tensor | None = None) -> Tensor:

@@ -84,8 +84,7 @@ class _Layer(torch.autograd.Function):
         table = torch.addmm(bias * both, tokens, (given * both[:, None]).t())
         states = inputs.new_empty(*inputs.shape[:2], 2 * hidden)
         kept = table.new_empty(len(tokens), 2, 2 * hidden)
-        matrices = [panels(weight.t() * halves) for weight in recurrent]
-        call(table, sequences, matrices, states, hidden, kept)
+        call(table, sequences, panels(torch.stack(recurrent).mT * halves), states, hidden, kept)
         ctx.save_for_backward(tokens, given, *recurrent, table, kept)
         ctx.rest = sequences, inputs.shape
         return states
@@ -99,8 +98,7 @@ class _Layer(torch.autograd.Function):
         sequences, shape = ctx.rest
         hidden = kept.shape[2] // 2
         made = torch.empty_like(table)
-        matrices = [panels(weight) for weight in recurrent]
-        call(table, sequences, matrices, slope.contiguous(), hidden, kept, made)
+        call(table, sequences, panels(torch.stack(recurrent)), slope.contiguous(), hidden, kept, made)
         inputs = None
         if ctx.needs_input_grad[0]:
             inputs = table.new_zeros(shape).flatten(0, 1).index_copy_(0, sequences.tokens, made @ given)
@@ -116,7 +114,7 @@ class _Layer(torch.autograd.Function):
 def call(
     table: Tensor,
     sequences: Sequences,
-    matrices: list[Tensor],
+    recurrent: Tensor,
     states: Tensor,
     hidden: int,
     kept: Tensor | None = None,
@@ -127,11 +125,11 @@ def call(
     from . import lstm_kernel as kernel
 
     B, T = sequences.types.shape
-    width = matrices[0].numel() // (hidden if made is None else 4 * hidden)
+    width = recurrent.shape[1] // (hidden if made is None else 4 * hidden)
     work = 8 * len(sequences.tokens) * hidden * hidden // kernel.LANES
     number = workers(work, 2 * ((B + kernel.TILE - 1) // kernel.TILE))
     memory = table.new_empty(number, kernel.TILE, 5 * hidden + 2 * width)
-    held = [table, *(x.contiguous() for x in sequences[1:]), *matrices, memory, states]
+    held = [table, *(x.contiguous() for x in sequences[1:]), *recurrent, memory, states]
     places = [0 if x is None else x.data_ptr() for x in (*held, kept, made)]
     problem = kernel.Problem._make((B, T, hidden, width, *places))
     arguments: Any = (ctypes.c_int64 * (2 + len(problem)))(0, 0, *problem)
@@ -139,16 +137,18 @@ def call(
     del held  # whose memory the addresses are in
 
 
-def panels(matrix: Tensor) -> Tensor:
-    """A matrix as the product reads it: some registers of columns side by side, then the next."""
+def panels(matrices: Float[Tensor, "S I J"]) -> Float[Tensor, "S P"]:
+    """Matrices as the product reads them: some registers of columns side by side, then the next."""
     from ..crf.kernels.numba_cpu.product import registers
     from .lstm_kernel import LANES
 
-    matrix = F.pad(matrix, (0, -matrix.shape[1] % LANES))
+    S, I, J = matrices.shape  # noqa: E741
+    if J % LANES:
+        matrices = F.pad(matrices, (0, -J % LANES))
     sizes = []
-    while sum(sizes) < matrix.shape[1]:
-        sizes.append(LANES * registers((matrix.shape[1] - sum(sizes)) // LANES))
+    while sum(sizes) < J:
+        sizes.append(LANES * registers((matrices.shape[2] - sum(sizes)) // LANES))
     equal = sizes.count(sizes[0])  # come first
-    first, *others = matrix.split([equal * sizes[0], *sizes[equal:]], dim=1)
-    first = first.reshape(len(matrix), equal, sizes[0]).transpose(0, 1)
-    return torch.cat([panel.flatten() for panel in (first, *others)])
+    first, *others = matrices.split([equal * sizes[0], *sizes[equal:]], dim=2)
+    first = first.reshape(S, I, equal, sizes[0]).transpose(1, 2)
+    return torch.cat([panel.flatten(1) for panel in (first, *others)], dim=1)
