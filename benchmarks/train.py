@@ -39,10 +39,6 @@ SIZES |= {"char_encoder": "cnn", "char_dim": 30, "char_filters": 30, "shape_dim"
 SIZES |= {"vectors": "builtin", "pretrained_words": 0, "batch_tokens": 0, "accumulate": 1, "device": "cpu"}
 
 
-class EndError(Exception):
-    """Ends a run between two turns."""
-
-
 class Counted(EncodedSentences):
     """Counts the tokens of the batches that it makes."""
 

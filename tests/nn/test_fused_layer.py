@@ -1,4 +1,5 @@
 import copy
+import inspect
 
 import pytest
 import torch
@@ -6,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaincrf.crf import backends
+from chaincrf.errors import ArgumentError
 from chaincrf.nn import BiLSTM
 from chaincrf.nn.fused_layer import Sequences, fused_layer, serves
 
@@ -83,12 +85,59 @@ def test_what_is_no_number_stays_none():
 def test_a_graph_can_be_gone_through_again_but_not_differentiated_twice():
     torch.manual_seed(4)
     encoder, inputs, mask = BiLSTM(3, 4), torch.randn(2, 5, 3, requires_grad=True), torch.ones(2, 5).bool()
-    total = encoder(inputs, mask).square().sum()
-    (first,) = torch.autograd.grad(total, inputs, retain_graph=True)
-    (again,) = torch.autograd.grad(total, inputs, create_graph=True)
-    assert torch.equal(first, again)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        again.sum().backward()
+    for total in (encoder(inputs, mask).square().sum(), encoder(inputs, mask).sum()):
+        (first,) = torch.autograd.grad(total, inputs, retain_graph=True)
+        (again,) = torch.autograd.grad(total, inputs, retain_graph=True)
+        assert torch.equal(first, again)
+        with pytest.raises(RuntimeError, match="differentiated once"):
+            torch.autograd.grad(total, inputs, create_graph=True)
+
+
+def test_a_batch_without_a_token_leaves_the_gradient_that_comes_in():
+    inputs, slope = torch.randn(2, 5, 3, requires_grad=True), torch.ones(2, 5, 8)
+    BiLSTM(3, 4)(inputs, torch.zeros(2, 5).bool()).backward(slope)
+    assert (slope == 1).all()
+    assert (inputs.grad == 0).all()
+
+
+def test_a_mask_of_another_shape():
+    with pytest.raises(ArgumentError, match=r"mask: expected \(2, 5\).*got \(1, 5\)"):
+        inspect.unwrap(BiLSTM.forward)(BiLSTM(3, 4), torch.randn(2, 5, 3), torch.ones(1, 5).bool())
+
+
+def test_recurrent_dropout_is_that_of_the_weights():
+    torch.manual_seed(6)
+    encoder, inputs = BiLSTM(3, 4, recurrent_dropout=0.5), torch.randn(2, 5, 3)
+    exact = copy.deepcopy(encoder)
+    exact.forwards[0].register_forward_hook(lambda *given: None)  # then PyTorch computes it
+    both = []
+    for one in (encoder, exact):
+        torch.manual_seed(7)
+        both.append(results(one, inputs, [5, 3], torch.ones(2, 5, 8)))
+    for value, expected in zip(*both, strict=True):
+        torch.testing.assert_close(value, expected, rtol=0, atol=1e-5)
+
+
+def test_the_number_of_threads_changes_no_state():
+    torch.manual_seed(8)
+    encoder, inputs, mask = BiLSTM(30, 100), torch.randn(40, 20, 30), torch.ones(40, 20).bool()
+    threads, states = torch.get_num_threads(), []
+    for number in (1, 2, 3):
+        torch.set_num_threads(number)
+        states.append(encoder(inputs, mask))
+    torch.set_num_threads(threads)
+    assert torch.equal(states[0], states[1])
+    assert torch.equal(states[0], states[2])
+
+
+def test_backward_within_autocast():
+    torch.manual_seed(9)
+    encoder, inputs, mask = BiLSTM(3, 4), torch.randn(2, 5, 3, requires_grad=True), torch.ones(2, 5).bool()
+    (expected,) = torch.autograd.grad(encoder(inputs, mask).sum(), inputs)
+    total = encoder(inputs, mask).sum()
+    with torch.autocast("cpu"):
+        (found,) = torch.autograd.grad(total, inputs)
+    assert torch.equal(found, expected)
 
 
 def test_frozen_parameters_and_inputs_get_no_gradient():
@@ -100,7 +149,9 @@ def test_frozen_parameters_and_inputs_get_no_gradient():
     assert encoder.forwards[0].weight_hh_l0.grad is not None
 
 
-@pytest.mark.parametrize("what", ["numba", "hook", "autocast", "double", "kind"])
+@pytest.mark.parametrize(
+    "what", ["numba", "hook", "backward hook", "autocast", "double", "kind", "transform"]
+)
 def test_what_it_does_not_serve_pytorch_computes(what, monkeypatch):
     torch.manual_seed(5)
     encoder, inputs = BiLSTM(3, 4), torch.randn(2, 5, 3)
@@ -112,12 +163,17 @@ def test_what_it_does_not_serve_pytorch_computes(what, monkeypatch):
         monkeypatch.setattr(backends, "installed", lambda name: False)
     elif what == "hook":
         encoder.forwards[0].register_forward_hook(lambda *given: None)
+    elif what == "backward hook":
+        encoder.backwards[0].register_full_backward_hook(lambda *given: None)
     elif what == "double":
         encoder.double()
     elif what == "kind":
         encoder.backwards[0].__class__ = type("Own", (torch.nn.LSTM,), {})
     with torch.autocast("cpu", enabled=what == "autocast"):
         inputs = inputs.double() if what == "double" else inputs
+        if what == "transform":
+            torch.func.grad(lambda given: encoder(given, read).sum())(inputs)
+            return
         assert not serves(pairs(encoder)[0], inputs)
         found = encoder(inputs, read)
     tolerance = 0.05 if what == "autocast" else 1e-5

@@ -55,12 +55,18 @@ def test_sums_of_several_messages(tmp_path_factory, count, sizes, double):
             assert torch.equal(message, first)
 
 
-def test_a_process_that_has_ended(tmp_path):
+@pytest.mark.parametrize("told", [False, True])
+def test_a_process_that_has_ended(tmp_path, told):
+    """Whether or not the one that started it has been told; another sum is refused."""
     first, second = opened(tmp_path, 2)
-    with subprocess.Popen([sys.executable, "-c", ""]) as process:
-        process.wait()
-    second._flags[1, 1] = process.pid
-    with pytest.raises(ConnectionError, match="process 1 of 2 has ended"):
+    with subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE) as process:
+        process.stdout.read()
+        if told:
+            process.wait()
+        second._flags[1, 1] = process.pid
+        with pytest.raises(ConnectionError, match="process 1 of 2 has ended"):
+            first.add_up(torch.ones(3))
+    with pytest.raises(ConnectionError, match="interrupted"):
         first.add_up(torch.ones(3))
 
 

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ..errors import ArgumentError
 from .dropout import Dropout, LockedDropout, dropout_mask
 from .fused_layer import Sequences, fused_layer, serves
 
@@ -68,7 +69,15 @@ class BiLSTM(nn.Module):
             inputs: one vector a position.
             mask: True where a token counts. A sequence ends at its last True; positions before it are
                 read, whether they count or not.
+
+        Raises:
+            ArgumentError: the mask is not of the inputs' batch and length.
+
+        The compiled layer can be differentiated once, and says so: twice in float64, or in evaluation.
         """
+        if inputs.shape[:2] != mask.shape:
+            expected = f"mask: expected {tuple(inputs.shape[:2])}, the batch and length of the inputs"
+            raise ArgumentError(f"{expected}, got {tuple(mask.shape)}")
         position = torch.arange(mask.shape[1], device=mask.device)
         lengths = (mask * (position + 1)).amax(dim=1, keepdim=True)
         pairs = [
@@ -98,8 +107,9 @@ class BiLSTM(nn.Module):
         mirror = (mirror + T * torch.arange(B, device=lengths.device)[:, None]).flatten()
 
         def layer(states: Tensor, ahead: nn.LSTM, back: nn.LSTM) -> Tensor:
+            forwards = self._run(ahead, states)
             backwards = self._run(back, _take(states, mirror))
-            return torch.cat([self._run(ahead, states), _take(backwards, mirror)], dim=2)
+            return torch.cat([forwards, _take(backwards, mirror)], dim=2)
 
         return layer
 

@@ -9,10 +9,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ..crf import backends
 from ..errors import ArgumentError
 from .bilstm import BiLSTM
-from .fused_layer import HALVES, Sequences, call, panels
+from .fused_layer import HALVES, Sequences, call, panels, plain
 
 __all__ = ["FusedBiLSTM"]
 
@@ -49,13 +48,7 @@ class FusedBiLSTM:
     @staticmethod
     def serves(encoder: BiLSTM) -> bool:
         """Whether it can stand for an encoder: float32 on a CPU, not in training, and Numba is installed."""
-        if encoder.training or not backends.installed("numba"):
-            return False
-        directions = (*encoder.forwards, *encoder.backwards)
-        if not all(type(lstm) is nn.LSTM for lstm in directions):  # a quantized one, say
-            return False
-        weights = [weight for lstm in directions for weight in lstm.parameters()]
-        return all(weight.device.type == "cpu" and weight.dtype == torch.float32 for weight in weights)
+        return not encoder.training and plain((*encoder.forwards, *encoder.backwards))
 
     def project(
         self, vectors: Float[Tensor, "U D"], out: Float[Tensor, "U P"] | None = None
@@ -132,6 +125,8 @@ class _Layer(NamedTuple):
     def read(self, table: Tensor, types: Tensor, lengths: np.ndarray) -> Tensor:
         states = table.new_empty(*types.shape, 2 * self.hidden)
         order = torch.arange(len(types))
-        sequences = Sequences(types.flatten(), types, order, torch.from_numpy(lengths))
+        sequences = Sequences(
+            types.flatten(), types, order, torch.from_numpy(lengths)
+        )  # tokens: their number
         call(table.contiguous(), sequences, self.recurrent, states, self.hidden)
         return states

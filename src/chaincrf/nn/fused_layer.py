@@ -12,12 +12,11 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F  # noqa: N812
 
 from ..crf import backends
 
-__all__ = ["HALVES", "Sequences", "call", "fused_layer", "panels", "serves"]
+__all__ = ["HALVES", "Sequences", "call", "fused_layer", "panels", "plain", "serves"]
 
 HALVES = (0.5, 0.5, 1.0, 0.5)
 """By what the kernel wants the weights of the gates i, f, g, o multiplied: sigmoids are made of tanh."""
@@ -27,7 +26,7 @@ class Sequences(NamedTuple):
     """Where the tokens of a padded batch are.
 
     Attributes:
-        tokens: the places of all tokens in the batch laid end to end.
+        tokens: the places of all tokens that are read in the batch laid end to end.
         types: the number of each token in ``tokens``; anything where padded.
         order: the sequences, the longest first.
         lengths: of those, in that order.
@@ -47,16 +46,26 @@ class Sequences(NamedTuple):
 
 
 def serves(directions: Sequence[nn.LSTM], inputs: Tensor) -> bool:
-    """Whether the layer can be computed here: float32 on a CPU, no hooks, and Numba is installed."""
-    if inputs.device.type != "cpu" or inputs.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
-        return False
-    plain = all(
-        type(lstm) is nn.LSTM
-        and not (lstm._forward_hooks or lstm._forward_pre_hooks)
-        and lstm.weight_ih_l0.dtype == torch.float32
-        for lstm in directions
+    """Whether the layer can be computed here: float32 on a CPU, without hooks, and Numba is installed."""
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return (
+        inputs.device.type == "cpu"
+        and inputs.dtype == torch.float32
+        and plain(directions)
+        and not any(getattr(lstm, name) for lstm in directions for name in hooks)
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+        and not torch._C._are_functorch_transforms_active()
     )
-    return plain and not torch.compiler.is_compiling() and backends.installed("numba")
+
+
+def plain(directions: Sequence[nn.Module]) -> bool:
+    """Whether these are PyTorch's LSTMs, float32 on a CPU, and Numba is installed."""
+    if not backends.installed("numba") or not all(type(lstm) is nn.LSTM for lstm in directions):
+        return False  # a quantized one, say
+    weights = [weight for lstm in directions for weight in lstm.parameters()]
+    return all(weight.device.type == "cpu" and weight.dtype == torch.float32 for weight in weights)
 
 
 def fused_layer(
@@ -82,7 +91,7 @@ class _Layer(torch.autograd.Function):
         both = halves.repeat(2)
         tokens = inputs.flatten(0, 1).index_select(0, sequences.tokens)
         table = torch.addmm(bias * both, tokens, (given * both[:, None]).t())
-        states = inputs.new_empty(*inputs.shape[:2], 2 * hidden)
+        states = inputs.new_empty(*sequences.types.shape, 2 * hidden)
         kept = table.new_empty(len(tokens), 2, 2 * hidden)
         call(table, sequences, panels(torch.stack(recurrent).mT * halves), states, hidden, kept)
         ctx.save_for_backward(tokens, given, *recurrent, table, kept)
@@ -90,25 +99,34 @@ class _Layer(torch.autograd.Function):
         return states
 
     @staticmethod
-    @once_differentiable
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, slope: Tensor
     ) -> tuple[Tensor | None, ...]:
-        tokens, given, *recurrent, table, kept = ctx.saved_tensors
-        sequences, shape = ctx.rest
-        hidden = kept.shape[2] // 2
-        made = torch.empty_like(table)
+        if torch.is_grad_enabled():
+            expected = "a compiled BiLSTM layer can be differentiated once, got create_graph=True"
+            raise RuntimeError(f"{expected}: convert the model to float64, or evaluate (`eval()`)")
+        with torch.autocast("cpu", enabled=False):
+            return _slopes(ctx, slope)
+
+
+def _slopes(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
+    """The gradients of all arguments, from that of the states."""
+    tokens, given, *recurrent, table, kept = ctx.saved_tensors
+    sequences, shape = ctx.rest
+    hidden = kept.shape[2] // 2
+    made = torch.empty_like(table)
+    if len(tokens):
         call(table, sequences, panels(torch.stack(recurrent)), slope.contiguous(), hidden, kept, made)
-        inputs = None
-        if ctx.needs_input_grad[0]:
-            inputs = table.new_zeros(shape).flatten(0, 1).index_copy_(0, sequences.tokens, made @ given)
-        weights, biases = (made.t() @ tokens).split(4 * hidden), made.sum(0).split(4 * hidden)
-        recurrent = [
-            one.t() @ before[:, hidden:]
-            for one, before in zip(made.split(4 * hidden, dim=1), kept.unbind(1), strict=True)
-        ]
-        ahead, back = zip(weights, recurrent, biases, biases, strict=True)
-        return None if inputs is None else inputs.view(shape), None, *ahead, *back
+    inputs = None
+    if ctx.needs_input_grad[0]:
+        inputs = table.new_zeros(shape).flatten(0, 1).index_copy_(0, sequences.tokens, made @ given)
+    weights, biases = (made.t() @ tokens).split(4 * hidden), made.sum(0).split(4 * hidden)
+    recurrent = [
+        one.t() @ before[:, hidden:]
+        for one, before in zip(made.split(4 * hidden, dim=1), kept.unbind(1), strict=True)
+    ]
+    ahead, back = zip(weights, recurrent, biases, biases, strict=True)
+    return None if inputs is None else inputs.view(shape), None, *ahead, *back
 
 
 def call(

@@ -49,7 +49,7 @@ class Problem(NamedTuple):
     kept: (
         int  # 0, or (U, 2, 2 H): cell and state before each token; then its gates take its place in the table
     )
-    made: int  # 0, or on the way back (U, 8 H): the gradient of the table as it was
+    made: int  # 0, or on the way back (U, 8 H): the gradient of z, of the gates i, f, o not halved
 
 
 def tanh(x):
@@ -72,27 +72,28 @@ def gates(z, given, cell, state, H):
         state[j] = HALF * (ONE + o) * tanh(c)
 
 
-def gates_back(gates, before, slope, state, cell, z, H):
-    """The gradient of ``z`` of a step of one sequence, and that of the cell before it in ``cell``.
+def gates_back(held, before, slope, state, cell, z, H):
+    """The gradient of ``z``, not halved, of a step of one sequence; in ``cell`` that of the cell before it.
 
+    ``held`` are the gates, as the way there left them, and ``before`` the cell before.
     ``slope`` is the gradient of the step's state from above, ``state`` that from the step after it. Loops
     with few places each, so that a compiler can see that they do not overlap.
     """
     for j in range(H):
         state[j] += slope[j]
     for j in range(H):
-        z[j] = tanh(HALF * ((ONE + gates[H + j]) * before[j] + (ONE + gates[j]) * gates[2 * H + j]))
-    last, out = onward(gates, 3 * H), onward(z, 3 * H)
+        z[j] = tanh(HALF * ((ONE + held[H + j]) * before[j] + (ONE + held[j]) * held[2 * H + j]))
+    last, out = onward(held, 3 * H), onward(z, 3 * H)
     for j in range(H):
         c, o, slope_of_state = z[j], last[j], state[j]
         out[j] = QUARTER * slope_of_state * c * (ONE - o * o)
         cell[j] += HALF * slope_of_state * (ONE + o) * (ONE - c * c)
-    last, out = onward(gates, 2 * H), onward(z, 2 * H)
+    last, out = onward(held, 2 * H), onward(z, 2 * H)
     for j in range(H):
-        i, g, slope_of_cell = gates[j], last[j], cell[j]
+        i, g, slope_of_cell = held[j], last[j], cell[j]
         out[j] = HALF * slope_of_cell * (ONE + i) * (ONE - g * g)
         z[j] = QUARTER * slope_of_cell * g * (ONE - i * i)
-    last, out = onward(gates, H), onward(z, H)
+    last, out = onward(held, H), onward(z, H)
     for j in range(H):
         f, slope_of_cell = last[j], cell[j]
         out[j] = QUARTER * slope_of_cell * before[j] * (ONE - f * f)

@@ -173,7 +173,7 @@ class Processes:
         return torch.stack(parts).cpu()
 
     def _share_memory(self) -> SharedMemory | None:
-        """Memory of all processes, where they are on one machine and each has a core of its own.
+        """Memory of all processes, where they are on one machine and it has a core for each.
 
         On processors that may show one process's writes to another in another order, gloo sums.
         """
@@ -184,14 +184,16 @@ class Processes:
         name = torch.tensor([secrets.randbits(62)])
         distributed.broadcast(name, src=0)
         file, memory = Path(f"/dev/shm/chaincrf-{name.item():x}"), None
-        with suppress(OSError):
+        try:
+            with suppress(OSError):
+                if self.number == 0:
+                    SharedMemory.create(file, self.count)
+            distributed.barrier()
+            with suppress(OSError):
+                memory = SharedMemory(file, self.number, self.count)
+            if self.any(memory is None):  # too little memory for shared files, as in some containers
+                memory = None
+        finally:
             if self.number == 0:
-                SharedMemory.create(file, self.count)
-        distributed.barrier()
-        with suppress(OSError):
-            memory = SharedMemory(file, self.number, self.count)
-        if self.any(memory is None):  # too little memory for shared files, as in some containers
-            memory = None
-        if self.number == 0:
-            file.unlink(missing_ok=True)
+                file.unlink(missing_ok=True)
         return memory

@@ -45,6 +45,7 @@ class SharedMemory:
         self._flags = memory[:, :16].view(np.int64)  # times waited, process identifier
         self._places = torch.from_numpy(memory[:, _LINE:]).view(count, 2, _SIZE).transpose(0, 1)
         self._number, self._count, self._turn = number, count, 0
+        self._broken = False
         self._flags[number] = 0, os.getpid()
 
     @staticmethod
@@ -67,8 +68,11 @@ class SharedMemory:
         """Give a tensor its sum over the processes, in place: the same bits in all of them.
 
         Raises:
-            ConnectionError: if another process has ended.
+            ConnectionError: if another process has ended, or an earlier sum was interrupted.
         """
+        if self._broken:
+            raise ConnectionError("a sum over the processes was interrupted; there can be no other")
+        self._broken = True  # until it is done
         for part in message.split(_SIZE // message.itemsize):
             self._turn += 1
             rows = self._places[self._turn % 2].view(message.dtype)[:, : len(part)]
@@ -79,6 +83,7 @@ class SharedMemory:
             rows[0, mine] = rows[:, mine].sum(0)
             self._wait()
             part.copy_(rows[0])
+        self._broken = False
 
     def _wait(self) -> None:
         """Go on when all processes have come here as often as this one."""
@@ -91,5 +96,14 @@ class SharedMemory:
                 continue
             time.sleep(0.001)
             for number, identifier in enumerate(identifiers.tolist()):
-                if not Path(f"/proc/{identifier}").exists() and times[number] < times[self._number]:
+                if _ended(identifier) and times[number] < times[self._number]:
                     raise ConnectionError(f"process {number} of {self._count} has ended before its work")
+
+
+def _ended(identifier: int) -> bool:
+    """Whether there is no such process, or only what its parent has to be told of it."""
+    try:
+        stat = Path(f"/proc/{identifier}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return True
+    return stat.rpartition(")")[2].split()[0] in "ZX"
