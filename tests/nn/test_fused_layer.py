@@ -172,7 +172,10 @@ def test_what_it_does_not_serve_pytorch_computes(what, monkeypatch):
     with torch.autocast("cpu", enabled=what == "autocast"):
         inputs = inputs.double() if what == "double" else inputs
         if what == "transform":
-            torch.func.grad(lambda given: encoder(given, read).sum())(inputs)
+            found = torch.func.grad(lambda given: encoder(given, read).sum())(inputs)
+            inputs.requires_grad_()
+            (expected,) = torch.autograd.grad(encoder(inputs, read).sum(), inputs)
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
             return
         assert not serves(pairs(encoder)[0], inputs)
         found = encoder(inputs, read)

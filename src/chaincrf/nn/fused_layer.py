@@ -104,7 +104,7 @@ class _Layer(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():
             expected = "a compiled BiLSTM layer can be differentiated once, got create_graph=True"
-            raise RuntimeError(f"{expected}: convert the model to float64, or evaluate (`eval()`)")
+            raise RuntimeError(f"{expected}: convert the model to float64, or put it in evaluation mode")
         with torch.autocast("cpu", enabled=False):
             return _slopes(ctx, slope)
 
