@@ -42,15 +42,17 @@ class Running:
     def events(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in list(self.lines) if line.startswith("{")]
 
-    def of(self, event: str) -> list[dict[str, Any]]:
-        return [one for one in self.events if one["event"] == event]
+    def of(self, event: str, **fields: Any) -> list[dict[str, Any]]:
+        return [one for one in self.events if one["event"] == event and fields.items() <= one.items()]
 
-    def wait_for(self, event: str, count: int = 1, seconds: float = 240) -> None:
+    def wait_for(self, event: str, count: int = 1, seconds: float = 240, **fields: Any) -> dict[str, Any]:
+        """The last of ``count`` events of a kind with these fields."""
         end = time.monotonic() + seconds
-        while len(self.of(event)) < count:
+        while len(found := self.of(event, **fields)) < count:
             assert self.process.poll() is None, "".join(self.lines)
-            assert time.monotonic() < end, f"no {event!r} in {''.join(self.lines[-20:])}"
+            assert time.monotonic() < end, f"no {event!r} with {fields} in {''.join(self.lines[-20:])}"
             time.sleep(0.05)
+        return found[-1]
 
     def stop(self) -> int:
         if self.process.poll() is None:
