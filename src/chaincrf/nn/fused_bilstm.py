@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import ArgumentError
 from .bilstm import BiLSTM
-from .fused_layer import HALVES, Sequences, call, panels, plain
+from .fused_layer import Sequences, call, panels, plain
 
 __all__ = ["FusedBiLSTM"]
 
@@ -95,7 +95,7 @@ class FusedBiLSTM:
 
 
 class _Layer(NamedTuple):
-    """The weights of one layer, columns by direction and gate; those of i, f, o are halved (see the kernel).
+    """The weights of one layer, columns by direction and gate.
 
     Attributes:
         given: ``(D, 8 H)``, of the input.
@@ -113,10 +113,9 @@ class _Layer(NamedTuple):
     def of(cls, *directions: nn.LSTM) -> _Layer:
         weights = [[weight.detach() for weight in lstm.all_weights[0]] for lstm in directions]
         hidden = directions[0].hidden_size
-        scale = weights[0][0].new_tensor(HALVES).repeat_interleave(hidden)
-        given = torch.cat([own[0].t() * scale for own in weights], dim=1)
-        bias = torch.cat([(own[2] + own[3]) * scale for own in weights])
-        recurrent = panels(torch.stack([own[1] for own in weights]).mT * scale)
+        given = torch.cat([own[0].t() for own in weights], dim=1)
+        bias = torch.cat([own[2] + own[3] for own in weights])
+        recurrent = panels(torch.stack([own[1] for own in weights]).mT)
         return cls(given, bias, recurrent, hidden)
 
     def project(self, vectors: Tensor, out: Tensor | None = None) -> Tensor:

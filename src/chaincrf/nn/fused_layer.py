@@ -16,10 +16,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from ..crf import backends
 
-__all__ = ["HALVES", "Sequences", "call", "fused_layer", "panels", "plain", "serves"]
-
-HALVES = (0.5, 0.5, 1.0, 0.5)
-"""By what the kernel wants the weights of the gates i, f, g, o multiplied: sigmoids are made of tanh."""
+__all__ = ["Sequences", "call", "fused_layer", "panels", "plain", "serves"]
 
 
 class Sequences(NamedTuple):
@@ -86,14 +83,12 @@ class _Layer(torch.autograd.Function):
     def forward(ctx: Any, inputs: Tensor, sequences: Sequences, *weights: Tensor) -> Tensor:
         given, recurrent = torch.cat([weights[0], weights[4]]), (weights[1], weights[5])
         hidden = recurrent[0].shape[1]
-        halves = given.new_tensor(HALVES).repeat_interleave(hidden)
         bias = torch.cat([weights[2] + weights[3], weights[6] + weights[7]])
-        both = halves.repeat(2)
         tokens = inputs.flatten(0, 1).index_select(0, sequences.tokens)
-        table = torch.addmm(bias * both, tokens, (given * both[:, None]).t())
+        table = torch.addmm(bias, tokens, given.t())
         states = inputs.new_empty(*sequences.types.shape, 2 * hidden)
         kept = table.new_empty(len(tokens), 2, 2 * hidden)
-        call(table, sequences, panels(torch.stack(recurrent).mT * halves), states, hidden, kept)
+        call(table, sequences, panels(torch.stack(recurrent).mT), states, hidden, kept)
         ctx.save_for_backward(tokens, given, *recurrent, table, kept)
         ctx.rest = sequences, inputs.shape
         return states

@@ -49,7 +49,7 @@ class Problem(NamedTuple):
     kept: (
         int  # 0, or (U, 2, 2 H): cell and state before each token; then its gates take its place in the table
     )
-    made: int  # 0, or on the way back (U, 8 H): the gradient of z, of the gates i, f, o not halved
+    made: int  # 0, or on the way back (U, 8 H): the gradient of z
 
 
 def tanh(x):
@@ -62,9 +62,13 @@ def tanh(x):
 
 
 def gates(z, given, cell, state, H):
-    """A step of one sequence; the gates i, f, o come halved: sigmoid(2 x) = (1 + tanh(x)) / 2."""
-    for j in range(4 * H):
+    """A step of one sequence; of i, f, o it keeps tanh(x / 2): sigmoid(x) is half of 1 more."""
+    for j in range(2 * H):
+        z[j] = tanh(HALF * (z[j] + given[j]))
+    for j in range(2 * H, 3 * H):
         z[j] = tanh(z[j] + given[j])
+    for j in range(3 * H, 4 * H):
+        z[j] = tanh(HALF * (z[j] + given[j]))
     for j in range(H):
         i, f, g, o = z[j], z[H + j], z[2 * H + j], z[3 * H + j]
         c = HALF * ((ONE + f) * cell[j] + (ONE + i) * g)
@@ -73,7 +77,7 @@ def gates(z, given, cell, state, H):
 
 
 def gates_back(held, before, slope, state, cell, z, H):
-    """The gradient of ``z``, not halved, of a step of one sequence; in ``cell`` that of the cell before it.
+    """The gradient of ``z`` of a step of one sequence; in ``cell`` that of the cell before it.
 
     ``held`` are the gates, as the way there left them, and ``before`` the cell before.
     ``slope`` is the gradient of the step's state from above, ``state`` that from the step after it. Loops
