@@ -105,6 +105,22 @@ def test_a_mask_of_another_shape():
         inspect.unwrap(BiLSTM.forward)(BiLSTM(3, 4), torch.randn(2, 5, 3), torch.ones(1, 5).bool())
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+def test_where_nothing_is_learned_of_the_input_its_gradient_is_zero(layers):
+    torch.manual_seed(10)
+    encoder, inputs = BiLSTM(3, 4, layers=layers), torch.randn(3, 5, 3, requires_grad=True)
+    mask, learned = torch.arange(5) < torch.tensor([5, 3, 0])[:, None], torch.rand(3, 5) < 0.5
+    wanted = [inputs, *encoder.parameters()]
+    (whole, *expected), (some, *found), (none, *_) = (
+        torch.autograd.grad(encoder(inputs, mask, of).square().sum(), wanted)
+        for of in (None, learned, torch.zeros(3, 5).bool())
+    )
+    assert all(map(torch.equal, found, expected))
+    torch.testing.assert_close(some, whole * learned[..., None])
+    assert (some != 0).any()
+    assert (none == 0).all()
+
+
 def test_recurrent_dropout_is_that_of_the_weights():
     torch.manual_seed(6)
     encoder, inputs = BiLSTM(3, 4, recurrent_dropout=0.5), torch.randn(2, 5, 3)
@@ -156,9 +172,8 @@ def test_what_it_does_not_serve_pytorch_computes(what, monkeypatch):
     torch.manual_seed(5)
     encoder, inputs = BiLSTM(3, 4), torch.randn(2, 5, 3)
     read = torch.ones(2, 5, dtype=torch.bool)
-    expected = fused_layer(
-        inputs, Sequences.of(read), *encoder.forwards[0].all_weights[0], *encoder.backwards[0].all_weights[0]
-    )
+    weights = *encoder.forwards[0].all_weights[0], *encoder.backwards[0].all_weights[0]
+    expected = fused_layer(inputs, Sequences.of(read), None, *weights)
     if what == "numba":
         monkeypatch.setattr(backends, "installed", lambda name: False)
     elif what == "hook":

@@ -82,6 +82,22 @@ def test_words_alone(batch):
         small()(inputs["words"], inputs["mask"])
 
 
+def test_of_words_alone_those_that_are_learned_get_their_gradient(batch):
+    """Frozen words are left out on the way back; the unknown word that takes their place is not."""
+    inputs, tags = batch
+    gradients = []
+    for kind in (torch.float32, torch.float64):  # compiled, and PyTorch's
+        model = small(num_chars=0, num_trained=9, word_dropout=0.3).to(kind)
+        torch.manual_seed(4)
+        model(inputs["words"], inputs["mask"], tags).backward()
+        gradients.append([p.grad.double() for p in model.parameters()])
+    for found, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    words = gradients[0][0]
+    assert (words[1] != 0).any()
+    assert (words[2:] != 0).any()
+
+
 @pytest.mark.usefixtures("unchecked")
 def test_unknown_head():
     with pytest.raises(ArgumentError, match="expected 'crf' or 'softmax', got 'hmm'"):

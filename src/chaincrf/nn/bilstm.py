@@ -15,7 +15,7 @@ from .fused_layer import Sequences, fused_layer, serves
 
 __all__ = ["BiLSTM"]
 
-_LayerOf = Callable[[Tensor, nn.LSTM, nn.LSTM], Tensor]
+_LayerOf = Callable[[Tensor, Tensor | None, nn.LSTM, nn.LSTM], Tensor]
 
 
 class BiLSTM(nn.Module):
@@ -62,13 +62,20 @@ class BiLSTM(nn.Module):
         for lstm in (*self.forwards, *self.backwards):
             _initialise(cast("nn.LSTM", lstm))
 
-    def forward(self, inputs: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B T H"]:
+    def forward(
+        self,
+        inputs: Float[Tensor, "B T D"],
+        mask: Bool[Tensor, "B T"],
+        learned: Bool[Tensor, "B T"] | None = None,
+    ) -> Float[Tensor, "B T H"]:
         """States of both directions, side by side.
 
         Args:
             inputs: one vector a position.
             mask: True where a token counts. A sequence ends at its last True; positions before it are
                 read, whether they count or not.
+            learned: True where something is learned of the input. The gradient of others may be left zero,
+                which saves the compiled layer a product.
 
         Raises:
             ArgumentError: the mask is not of the inputs' batch and length.
@@ -88,15 +95,15 @@ class BiLSTM(nn.Module):
         states = inputs
         for number, pair in enumerate(pairs):
             if number:
-                states = self.dropout(states)
-            states = layer(states, *pair)
+                states, learned = self.dropout(states), None
+            states = layer(states, learned, *pair)
         return states
 
     def _fused(self, read: Tensor) -> _LayerOf:
         """A layer for a batch of which some positions are read, compiled."""
         sequences = Sequences.of(read)
-        return lambda states, ahead, back: fused_layer(
-            states, sequences, *self._weights(ahead), *self._weights(back)
+        return lambda states, learned, ahead, back: fused_layer(
+            states, sequences, learned, *self._weights(ahead), *self._weights(back)
         )
 
     def _plain(self, position: Tensor, lengths: Tensor) -> _LayerOf:
@@ -106,7 +113,7 @@ class BiLSTM(nn.Module):
         # Rows of the batch laid end to end: index_select and its backward are the faster ones on a CPU.
         mirror = (mirror + T * torch.arange(B, device=lengths.device)[:, None]).flatten()
 
-        def layer(states: Tensor, ahead: nn.LSTM, back: nn.LSTM) -> Tensor:
+        def layer(states: Tensor, _: Tensor | None, ahead: nn.LSTM, back: nn.LSTM) -> Tensor:
             forwards = self._run(ahead, states)
             backwards = self._run(back, _take(states, mirror))
             return torch.cat([forwards, _take(backwards, mirror)], dim=2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -60,11 +60,23 @@ class WordEmbedding(nn.Module):
         words = torch.cat([words, torch.tensor([0, 1])])
         return torch.unique(words[words < self.num_trained])
 
+    def drop(self, words: Int[Tensor, "B T"]) -> Int[Tensor, "B T"]:
+        """The words, while training some of them replaced by the unknown word."""
+        if not self.training or not self.word_dropout:
+            return words
+        drop = torch.rand(words.shape, device=words.device) < self.word_dropout
+        return words.masked_fill(drop & (words > 1), 1)
+
     def forward(self, words: Int[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
-        """Vectors of the words."""
-        if self.training and self.word_dropout:
-            drop = torch.rand(words.shape, device=words.device) < self.word_dropout
-            words = words.masked_fill(drop & (words > 1), 1)
+        """Vectors of the words, while training of what :meth:`drop` makes of them."""
+        return self.vectors(self.drop(words))
+
+    def learned(self, words: Int[Tensor, "B T"]) -> Bool[Tensor, "B T"]:
+        """True where a word's vector is a parameter."""
+        return words < self.num_trained
+
+    def vectors(self, words: Int[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
+        """Vectors of these words, none dropped."""
         weight, rows = self.weight, words.clamp(max=self.num_trained - 1)
         if self.looked_up is not None:
             known, weight = self.looked_up
@@ -73,4 +85,4 @@ class WordEmbedding(nn.Module):
         if not len(self.frozen):
             return vectors
         pretrained = F.embedding((words - self.num_trained).clamp(min=0), self.frozen).to(vectors)
-        return torch.where((words < self.num_trained)[..., None], vectors, pretrained)
+        return torch.where(self.learned(words)[..., None], vectors, pretrained)

@@ -66,21 +66,27 @@ def plain(directions: Sequence[nn.Module]) -> bool:
 
 
 def fused_layer(
-    inputs: Float[Tensor, "B T D"], sequences: Sequences, *weights: Tensor
+    inputs: Float[Tensor, "B T D"],
+    sequences: Sequences,
+    learned: Bool[Tensor, "B T"] | None,
+    *weights: Tensor,
 ) -> Float[Tensor, "B T H"]:
     """The states of both directions, side by side; zero where padded. It can be differentiated once.
 
     Args:
         inputs: one vector a position.
         sequences: of the batch.
+        learned: True where the gradient of the input is wanted; it is zero elsewhere. None: everywhere.
         weights: input weights, recurrent weights and both biases of the forward direction, then of the other.
     """
-    return _Layer.apply(inputs, sequences, *weights)  # type: ignore[no-any-return]
+    return _Layer.apply(inputs, sequences, learned, *weights)  # type: ignore[no-any-return]
 
 
 class _Layer(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, sequences: Sequences, *weights: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, inputs: Tensor, sequences: Sequences, learned: Tensor | None, *weights: Tensor
+    ) -> Tensor:
         given, recurrent = torch.cat([weights[0], weights[4]]), (weights[1], weights[5])
         hidden = recurrent[0].shape[1]
         bias = torch.cat([weights[2] + weights[3], weights[6] + weights[7]])
@@ -90,7 +96,7 @@ class _Layer(torch.autograd.Function):
         kept = table.new_empty(len(tokens), 2, 2 * hidden)
         call(table, sequences, panels(torch.stack(recurrent).mT), states, hidden, kept)
         ctx.save_for_backward(tokens, given, *recurrent, table, kept)
-        ctx.rest = sequences, inputs.shape
+        ctx.rest = sequences, learned, inputs.shape
         return states
 
     @staticmethod
@@ -107,21 +113,25 @@ class _Layer(torch.autograd.Function):
 def _slopes(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
     """The gradients of all arguments, from that of the states."""
     tokens, given, *recurrent, table, kept = ctx.saved_tensors
-    sequences, shape = ctx.rest
+    sequences, learned, shape = ctx.rest
     hidden = kept.shape[2] // 2
     made = torch.empty_like(table)
     if len(tokens):
         call(table, sequences, panels(torch.stack(recurrent)), slope.contiguous(), hidden, kept, made)
     inputs = None
     if ctx.needs_input_grad[0]:
-        inputs = table.new_zeros(shape).flatten(0, 1).index_copy_(0, sequences.tokens, made @ given)
+        places, slopes = sequences.tokens, made
+        if learned is not None:
+            wanted = learned.flatten()[places].nonzero()[:, 0]
+            places, slopes = places[wanted], made[wanted]
+        inputs = table.new_zeros(shape).flatten(0, 1).index_copy_(0, places, slopes @ given).view(shape)
     weights, biases = (made.t() @ tokens).split(4 * hidden), made.sum(0).split(4 * hidden)
     recurrent = [
         one.t() @ before[:, hidden:]
         for one, before in zip(made.split(4 * hidden, dim=1), kept.unbind(1), strict=True)
     ]
     ahead, back = zip(weights, recurrent, biases, biases, strict=True)
-    return None if inputs is None else inputs.view(shape), None, *ahead, *back
+    return inputs, None, None, *ahead, *back
 
 
 def call(

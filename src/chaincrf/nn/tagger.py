@@ -127,11 +127,13 @@ class BiLSTMTagger(nn.Module):
         """
         if types is None:  # said with the name of what is read
             chars = shapes = None
-        vectors = [self.words(words)]
+        words = self.words.drop(words)
+        vectors = [self.words.vectors(words)]
         for feature in self._features(chars, shapes):
             assert types is not None  # else _features has raised
             vectors.append(F.embedding(types, feature))
-        return self.score(torch.cat(vectors, dim=2), mask)
+        learned = None if vectors[1:] else self.words.learned(words)  # of characters something is, everywhere
+        return self.score(torch.cat(vectors, dim=2), mask, learned)
 
     def represent(
         self,
@@ -152,14 +154,20 @@ class BiLSTMTagger(nn.Module):
         """
         return torch.cat([self.words(words[None])[0], *self._features(chars, shapes)], dim=1)
 
-    def score(self, vectors: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B T K"]:
+    def score(
+        self,
+        vectors: Float[Tensor, "B T D"],
+        mask: Bool[Tensor, "B T"],
+        learned: Bool[Tensor, "B T"] | None = None,
+    ) -> Float[Tensor, "B T K"]:
         """A score for every tag at every token, from what the encoder reads.
 
         Args:
             vectors: of :meth:`represent`, at their tokens.
             mask: True where there is a token.
+            learned: True where something is learned of what the encoder reads; see :class:`BiLSTM`.
         """
-        states = self.encoder(self.dropout(vectors), mask)
+        states = self.encoder(self.dropout(vectors), mask, learned)
         return self.projection(self.dropout(states))
 
     def _features(self, chars: Tensor | None, shapes: Tensor | None) -> list[Tensor]:
