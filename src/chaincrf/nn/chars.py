@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 from ..errors import ArgumentError
 from .bilstm import BiLSTM
 from .dropout import Dropout
+from .fused_layer import eager
 
 __all__ = ["CharCNN", "CharLSTM"]
 
@@ -42,9 +45,50 @@ class CharCNN(nn.Module):
 
     def forward(self, chars: Int[Tensor, "U C"]) -> Float[Tensor, "U F"]:
         """Vectors of U words given their characters, padded with 0 at the end."""
+        if chars.device.type == "cpu" and eager():
+            return self._end_to_end(chars)
         vectors = self.dropout(self.embedding(chars))
         scores = self.convolution(vectors.transpose(1, 2))
         return scores.masked_fill((chars == 0)[:, None, :], -math.inf).amax(dim=2)
+
+    def _end_to_end(self, chars: Tensor) -> Tensor:
+        """The same of words laid end to end, as few zeros between them as the filters need."""
+        around = self.width // 2
+        chars = F.pad(chars, (around, 0))
+        real = chars != 0
+        read = real.clone()
+        read[:, :around] = True
+        flat = F.pad(chars[read], (0, around))
+        vectors, length = self.dropout(self.embedding(flat)), len(flat) - 2 * around
+        scores = cast("Tensor", self.convolution.bias)
+        for at, weight in enumerate(self.convolution.weight.unbind(2)):
+            scores = torch.addmm(scores, vectors[at : at + length], weight.t())
+        inside = flat[around : around + length].nonzero()[:, 0]
+        return _Largest.apply(scores.index_select(0, inside), real.sum(1))  # type: ignore[no-any-return]
+
+
+class _Largest(torch.autograd.Function):
+    """The largest score of each filter in each word, of words laid end to end.
+
+    PyTorch's own gradient of that is wrong (in 2.13 at least): of several that are largest, each gets all of
+    a negative gradient, where they share it, as of ``amax``, if it is positive.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, lengths: Tensor) -> Tensor:
+        largest = torch.segment_reduce(scores, "max", lengths=lengths, unsafe=True)
+        ctx.save_for_backward(scores, lengths, largest)
+        return largest
+
+    @staticmethod
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, slope: Tensor
+    ) -> tuple[Tensor, None]:
+        scores, lengths, largest = ctx.saved_tensors
+        word = torch.arange(len(lengths)).repeat_interleave(lengths, output_size=len(scores))
+        chosen = (scores == largest.index_select(0, word)).to(slope.dtype)
+        number = torch.segment_reduce(chosen, "sum", lengths=lengths, unsafe=True)
+        return chosen * (slope / number).index_select(0, word), None
 
 
 class CharLSTM(nn.Module):

@@ -16,7 +16,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from ..crf import backends
 
-__all__ = ["Sequences", "call", "fused_layer", "panels", "plain", "serves"]
+__all__ = ["Sequences", "call", "eager", "fused_layer", "panels", "plain", "serves"]
 
 
 class Sequences(NamedTuple):
@@ -51,7 +51,14 @@ def serves(directions: Sequence[nn.LSTM], inputs: Tensor) -> bool:
         and plain(directions)
         and not any(getattr(lstm, name) for lstm in directions for name in hooks)
         and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
+        and eager()
+    )
+
+
+def eager() -> bool:
+    """Whether operations are what they are: nothing compiles, traces or transforms them."""
+    return (
+        not torch.compiler.is_compiling()
         and not torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
         and not torch._C._are_functorch_transforms_active()
     )

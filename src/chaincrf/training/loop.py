@@ -24,6 +24,7 @@ from ..nn import BiLSTMTagger
 from ..tagging.predict import Way, predict_tags
 from .checkpoint import Checkpoints
 from .finite import FiniteCheck
+from .heap import keep_freed_memory
 from .processes import Processes, launch
 from .recipe import Recipe
 from .record import Epoch, Fit, Kept
@@ -69,8 +70,8 @@ def fit(
     After the first epoch a keyboard interrupt, or a loss that is not finite, ends the run and returns what
     was best so far: see ``Fit.interrupted`` and ``Fit.failure``.
     """
-    decoders = decoders or {"": None}
-    checkpoints = checkpoints or Checkpoints(None)
+    decoders, checkpoints = decoders or {"": None}, checkpoints or Checkpoints(None)
+    keep_freed_memory()
     fabric = launch(recipe)
     processes = Processes(fabric)
     processes.seed(recipe.seed)  # the same dropout for every head, whatever building it drew

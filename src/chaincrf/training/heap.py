@@ -1,0 +1,27 @@
+"""What a step gives back to the C library, the next one gets."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+
+__all__ = ["keep_freed_memory"]
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h
+_SET = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep up to 512 MiB that the process has freed, and take blocks up to 32 MiB from it.
+
+    Otherwise much goes back to the system after many a step, and has to be fetched anew, page by page, in the
+    next: of a step of 13 ms one on average, and of processes that train together one waits for the other
+    meanwhile. It holds for the whole process, and for good. Whoever has set one of these in the environment
+    keeps it; other C libraries are left alone.
+    """
+    if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in _SET):
+        return
+    library = ctypes.CDLL(None)
+    library.mallopt(_MMAP_THRESHOLD, 32 << 20)  # the most that glibc allows, and would come to by itself
+    library.mallopt(_TRIM_THRESHOLD, 512 << 20)
