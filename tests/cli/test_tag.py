@@ -58,12 +58,12 @@ def test_the_number_of_threads_does_not_matter(model, tmp_path):
 
 
 def test_broken_lines_and_folders_that_go_on(model, tmp_path):
-    (tmp_path / "a.jsonl").write_text('{"text": "Ann left"}\n{"txt": 1}\n')
+    (tmp_path / "a.jsonl").write_text('{"text": "Bob Ray left Oslo."}\n{"txt": 1}\n')
     command = ("tag", model, tmp_path / "a.jsonl", "--output", tmp_path / "out", "--output-format", "jsonl")
     assert "a.jsonl:2: expected 'text'" in run(*command, status=1)[1]
     assert not list((tmp_path / "out").glob("*.jsonl"))
     assert "skipped: 1 malformed; the first:" in run(*command, "--on-error", "skip")[1]
-    assert spans(tmp_path / "out" / "a.jsonl") == [["Ann"]]
+    assert spans(tmp_path / "out" / "a.jsonl") == [["Bob Ray", "Oslo"]]
     assert "1 of 1 files were tagged before and are left out" in run(*command)[1]
 
 
