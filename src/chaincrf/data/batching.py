@@ -6,7 +6,6 @@ encoder: a batch of 800 tokens has some 350 types.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -253,21 +252,18 @@ def shuffled(
 
 
 def shares(lengths: Int[np.ndarray, " B"], count: int) -> list[Int[np.ndarray, " _"]]:
-    """A batch in parts for several processes, so that the largest is as small as can be, padding included.
+    """A batch in parts of about as many tokens, for several processes; a sentence is where its middle is.
 
     Args:
-        lengths: number of tokens of each sentence, sorted.
+        lengths: number of tokens of each sentence.
         count: of parts; there may be fewer.
 
     Returns:
         For each part, the positions of its sentences.
     """
-    order, cells = np.arange(len(lengths)), len(lengths) * int(lengths.max())
-
-    def parts(size: int) -> list[np.ndarray]:
-        return _cut(order, lengths, 0, size)
-
-    return parts(bisect_left(range(cells), x=True, lo=1, key=lambda size: len(parts(size)) <= count))
+    ends = lengths.cumsum()
+    cuts = np.searchsorted(ends - lengths / 2, ends[-1] * np.arange(1, count) / count)
+    return [part for part in np.split(np.arange(len(lengths)), cuts) if len(part)]
 
 
 def _chunks(array: np.ndarray, size: int) -> list[np.ndarray]:
