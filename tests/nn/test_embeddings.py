@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from chaincrf.nn import WordEmbedding
+from chaincrf.nn import WordDropout, WordEmbedding
 
 
 def test_pretrained_rows_are_frozen_where_training_never_looks():
@@ -27,25 +27,20 @@ def test_the_rows_that_words_read():
     assert table.trained_rows(torch.tensor([5, 8, 3, 5, 6])).tolist() == [0, 1, 3, 5]
 
 
-def test_word_dropout_only_in_training_and_never_on_padding():
+def test_words_are_dropped_only_in_training_and_padding_never():
     torch.manual_seed(0)
-    table = WordEmbedding(5, 2, word_dropout=0.5)
+    drop = WordDropout(0.25)
     words = torch.full((100, 10), 3)
     words[:, 9] = 0
-    unknown = (table(words) == table.weight[1]).all(2)
-    assert unknown[:, :9].float().mean().item() == pytest.approx(0.5, abs=0.06)
-    assert (table(words)[:, 9] == 0).all()
-    table.eval()
-    assert (table(words)[:, :9] == table.weight[3]).all()
+    dropped = drop(words)
+    assert set(dropped[:, :9].flatten().tolist()) == {1, 3}
+    assert (dropped == 1)[:, :9].float().mean().item() == pytest.approx(0.25, abs=0.05)
+    assert (dropped[:, 9] == 0).all()
+    assert drop.eval()(words) is words
+    assert WordDropout(0.0)(words) is words
 
 
-def test_word_dropout_trains_the_unknown_word_in_the_place_of_others():
-    torch.manual_seed(0)
-    table = WordEmbedding(5, 2, word_dropout=0.25)
-    words = torch.full((100, 10), 3)
-    table(words).sum().backward()
-    touched = table.weight.grad[:, 0] / words.numel()
-    assert touched.tolist() == pytest.approx([0, 0.25, 0, 0.75, 0], abs=0.05)
-    table = WordEmbedding(5, 2)
-    table(words).sum().backward()
-    assert (table.weight.grad[1] == 0).all()
+def test_where_vectors_are_learned():
+    words = torch.tensor([[0, 1, 4, 5]])
+    assert WordEmbedding(6, 2, num_trained=5).learned(words).tolist() == [[True, True, True, False]]
+    assert WordEmbedding(6, 2).learned(words) is None

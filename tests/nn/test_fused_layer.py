@@ -103,6 +103,9 @@ def test_a_batch_without_a_token_leaves_the_gradient_that_comes_in():
 def test_a_mask_of_another_shape():
     with pytest.raises(ArgumentError, match=r"mask: expected \(2, 5\).*got \(1, 5\)"):
         inspect.unwrap(BiLSTM.forward)(BiLSTM(3, 4), torch.randn(2, 5, 3), torch.ones(1, 5).bool())
+    mask = torch.ones(2, 5).bool()
+    with pytest.raises(ArgumentError, match=r"learned: expected \(2, 5\).*got \(5, 2\)"):
+        inspect.unwrap(BiLSTM.forward)(BiLSTM(3, 4), torch.randn(2, 5, 3), mask, mask.mT)
 
 
 @pytest.mark.parametrize("layers", [1, 2])

@@ -98,6 +98,18 @@ def test_of_words_alone_those_that_are_learned_get_their_gradient(batch):
     assert (words[2:] != 0).any()
 
 
+def test_modules_are_called_as_modules(batch):
+    """A hook sees them; an encoder of one's own need not know of words that are not learned."""
+    inputs, _ = batch
+    seen = []
+    model = small(num_chars=0, num_trained=9)
+    model.words.register_forward_hook(lambda *given: seen.append("words"))
+    model(inputs["words"], inputs["mask"])
+    assert seen == ["words"]
+    model.encoder.forward = lambda vectors, mask: vectors.new_ones(*mask.shape, model.encoder.output_size)
+    assert model.eval()(inputs["words"], inputs["mask"]).shape[:2] == inputs["mask"].shape
+
+
 @pytest.mark.usefixtures("unchecked")
 def test_unknown_head():
     with pytest.raises(ArgumentError, match="expected 'crf' or 'softmax', got 'hmm'"):

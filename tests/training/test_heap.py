@@ -29,9 +29,9 @@ print(faults())
 @pytest.mark.parametrize("own", [{}, {"MALLOC_TRIM_THRESHOLD_": "100000"}], ids=["ours", "own setting"])
 def test_pages_are_fetched_once(own):
     inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith(("MALLOC", "GLIBC"))
+        name: value for name, value in os.environ.items() if not name.startswith(("MALLOC", "GLIBC", "THP"))
     }
     command = [sys.executable, "-c", COUNT]
     run = subprocess.run(command, env=inherited | own, check=True, capture_output=True, text=True)
     faults = int(run.stdout)
-    assert (faults > 50_000) if own else (faults < 2_000)
+    assert (faults > 10_000) if own else (faults < 2_000)  # huge pages: 40,000 in place of 400,000

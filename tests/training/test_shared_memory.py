@@ -35,24 +35,29 @@ def opened(folder, count):
     return memories
 
 
-@given(st.integers(1, 5), st.lists(st.integers(1, 40), min_size=1, max_size=4), st.booleans())
-def test_sums_of_several_messages(tmp_path_factory, count, sizes, double):
-    """More than a place holds, fewer numbers than processes, one message after the other."""
+SHAPES = st.lists(st.lists(st.integers(0, 6), max_size=3).map(tuple), min_size=1, max_size=6)
+
+
+@given(st.integers(1, 5), SHAPES, st.booleans())
+def test_sums_of_several_tensors(tmp_path_factory, count, shapes, double):
+    """More than a place holds, fewer numbers than processes, none at all; one sum after the other."""
     memories = opened(tmp_path_factory.mktemp("shm"), count)
     dtype = torch.float64 if double else torch.float32
-    messages = [[torch.randn(size, dtype=dtype) for size in sizes] for _ in range(count)]
-    expected = [torch.stack(parts).sum(0) for parts in zip(*messages, strict=True)]
+    values = [[torch.randn(shape, dtype=dtype) for shape in shapes] for _ in range(count)]
+    expected = [2 * torch.stack(parts).sum(0) for parts in zip(*values, strict=True)]
 
-    def work(memory, mine):
-        for message in mine:
-            memory.add_up(message)
+    def twice(memory, mine):
+        memory.add_up(mine)
+        for value in mine:
+            value.mul_(2 / count)
+        memory.add_up(mine)
 
     with ThreadPoolExecutor(count) as pool:
-        list(pool.map(work, memories, messages, timeout=60))
-    for mine in messages:
-        for message, total, first in zip(mine, expected, messages[0], strict=True):
-            torch.testing.assert_close(message, total)
-            assert torch.equal(message, first)
+        list(pool.map(twice, memories, values, timeout=60))
+    for mine in values:
+        for value, total, first in zip(mine, expected, values[0], strict=True):
+            torch.testing.assert_close(value, total)
+            assert torch.equal(value, first)
 
 
 @pytest.mark.parametrize("told", [False, True])
@@ -65,21 +70,21 @@ def test_a_process_that_has_ended(tmp_path, told):
             process.wait()
         second._flags[1, 1] = process.pid
         with pytest.raises(ConnectionError, match="process 1 of 2 has ended"):
-            first.add_up(torch.ones(3))
+            first.add_up([torch.ones(3)])
     with pytest.raises(ConnectionError, match="interrupted"):
-        first.add_up(torch.ones(3))
+        first.add_up([torch.ones(3)])
 
 
 def test_a_process_that_is_late(tmp_path):
     """The first one stops looking all the time, and finds the other nevertheless."""
     memories = opened(tmp_path, 2)
-    values = [torch.ones(3), torch.ones(3)]
+    values = [[torch.ones(3)], [torch.ones(3)]]
     with ThreadPoolExecutor() as pool:
         waiting = pool.submit(memories[0].add_up, values[0])
         assert not wait([waiting], timeout=0.2).done
         memories[1].add_up(values[1])
         waiting.result(timeout=60)
-    assert values[0].tolist() == values[1].tolist() == [2, 2, 2]
+    assert values[0][0].tolist() == values[1][0].tolist() == [2, 2, 2]
 
 
 def test_a_file_is_made_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ from .bilstm import BiLSTM
 from .chars import CharCNN, CharLSTM
 from .crf import CRF
 from .dropout import Dropout, LockedDropout
-from .embeddings import WordEmbedding
+from .embeddings import WordDropout, WordEmbedding
 from .softmax import Softmax
 from .tagger import BiLSTMTagger
 
@@ -17,5 +17,6 @@ __all__ = [
     "Dropout",
     "LockedDropout",
     "Softmax",
+    "WordDropout",
     "WordEmbedding",
 ]

@@ -78,13 +78,14 @@ class BiLSTM(nn.Module):
                 which saves the compiled layer a product.
 
         Raises:
-            ArgumentError: the mask is not of the inputs' batch and length.
+            ArgumentError: a mask is not of the inputs' batch and length.
 
         The compiled layer can be differentiated once, and says so: twice in float64, or in evaluation.
         """
-        if inputs.shape[:2] != mask.shape:
-            expected = f"mask: expected {tuple(inputs.shape[:2])}, the batch and length of the inputs"
-            raise ArgumentError(f"{expected}, got {tuple(mask.shape)}")
+        for name, given in (("mask", mask), ("learned", learned)):
+            if given is not None and inputs.shape[:2] != given.shape:
+                expected = f"{name}: expected {tuple(inputs.shape[:2])}, the batch and length of the inputs"
+                raise ArgumentError(f"{expected}, got {tuple(given.shape)}")
         position = torch.arange(mask.shape[1], device=mask.device)
         lengths = (mask * (position + 1)).amax(dim=1, keepdim=True)
         pairs = [

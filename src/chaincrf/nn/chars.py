@@ -32,12 +32,17 @@ class CharCNN(nn.Module):
         filters: size of a word's vector.
         width: characters under a filter; odd.
         dropout: on the character vectors.
+
+    Raises:
+        ArgumentError: if the width is even.
     """
 
     def __init__(
         self, num_chars: int, *, dim: int = 30, filters: int = 30, width: int = 3, dropout: float = 0.5
     ) -> None:
         super().__init__()
+        if width % 2 == 0:
+            raise ArgumentError(f"width: expected an odd number, to have a middle, got {width}")
         self.embedding = _char_table(num_chars, dim)
         self.dropout = Dropout(dropout)
         self.convolution = nn.Conv1d(dim, filters, width, padding=width // 2)
@@ -45,7 +50,8 @@ class CharCNN(nn.Module):
 
     def forward(self, chars: Int[Tensor, "U C"]) -> Float[Tensor, "U F"]:
         """Vectors of U words given their characters, padded with 0 at the end."""
-        if chars.device.type == "cpu" and eager():
+        plain = type(self.convolution) is nn.Conv1d and eager(self.convolution)
+        if plain and chars.device.type == "cpu":
             return self._end_to_end(chars)
         vectors = self.dropout(self.embedding(chars))
         scores = self.convolution(vectors.transpose(1, 2))

@@ -9,7 +9,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-__all__ = ["WordEmbedding"]
+__all__ = ["WordDropout", "WordEmbedding"]
+
+_UNKNOWN = 1
 
 
 class WordEmbedding(nn.Module):
@@ -30,16 +32,11 @@ class WordEmbedding(nn.Module):
         num_words: rows of the whole table.
         dim: size of a vector.
         num_trained: rows that are parameters; all of them by default.
-        word_dropout: while training, the probability that a word is replaced by the unknown word, whose
-            vector is thereby learned.
     """
 
-    def __init__(
-        self, num_words: int, dim: int, *, num_trained: int | None = None, word_dropout: float = 0.0
-    ) -> None:
+    def __init__(self, num_words: int, dim: int, *, num_trained: int | None = None) -> None:
         super().__init__()
         self.num_trained = num_words if num_trained is None else num_trained
-        self.word_dropout = word_dropout
         bound = math.sqrt(3 / dim)
         weight = torch.empty(self.num_trained, dim).uniform_(-bound, bound)
         weight[0] = 0
@@ -57,32 +54,41 @@ class WordEmbedding(nn.Module):
 
     def trained_rows(self, words: Int[Tensor, " N"]) -> Int[Tensor, " U"]:
         """The parameters that these words read, ascending; those of padding and the unknown word besides."""
-        words = torch.cat([words, torch.tensor([0, 1])])
+        words = torch.cat([words, torch.tensor([0, _UNKNOWN])])
         return torch.unique(words[words < self.num_trained])
 
-    def drop(self, words: Int[Tensor, "B T"]) -> Int[Tensor, "B T"]:
-        """The words, while training some of them replaced by the unknown word."""
-        if not self.training or not self.word_dropout:
-            return words
-        drop = torch.rand(words.shape, device=words.device) < self.word_dropout
-        return words.masked_fill(drop & (words > 1), 1)
+    def learned(self, words: Int[Tensor, "B T"]) -> Bool[Tensor, "B T"] | None:
+        """True where a word's vector is a parameter; None if all are."""
+        return words < self.num_trained if len(self.frozen) else None
 
     def forward(self, words: Int[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
-        """Vectors of the words, while training of what :meth:`drop` makes of them."""
-        return self.vectors(self.drop(words))
-
-    def learned(self, words: Int[Tensor, "B T"]) -> Bool[Tensor, "B T"]:
-        """True where a word's vector is a parameter."""
-        return words < self.num_trained
-
-    def vectors(self, words: Int[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
-        """Vectors of these words, none dropped."""
+        """Vectors of the words."""
         weight, rows = self.weight, words.clamp(max=self.num_trained - 1)
         if self.looked_up is not None:
             known, weight = self.looked_up
             rows = torch.searchsorted(known, rows).clamp(max=len(known) - 1)  # of frozen words: any
         vectors = F.embedding(rows, weight, padding_idx=0)
-        if not len(self.frozen):
+        learned = self.learned(words)
+        if learned is None:
             return vectors
         pretrained = F.embedding((words - self.num_trained).clamp(min=0), self.frozen).to(vectors)
-        return torch.where(self.learned(words)[..., None], vectors, pretrained)
+        return torch.where(learned[..., None], vectors, pretrained)
+
+
+class WordDropout(nn.Module):
+    """While training, each word is replaced by the unknown word with probability p; its vector is so learned.
+
+    Args:
+        p: the probability.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, words: Int[Tensor, "B T"]) -> Int[Tensor, "B T"]:
+        """The words with some replaced, never padding; while evaluating as they are."""
+        if not self.training or not self.p:
+            return words
+        drop = torch.rand(words.shape, device=words.device) < self.p
+        return words.masked_fill(drop & (words > _UNKNOWN), _UNKNOWN)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.nn import functional as F  # noqa: N812
 
 from ..crf import backends
@@ -44,23 +45,25 @@ class Sequences(NamedTuple):
 
 def serves(directions: Sequence[nn.LSTM], inputs: Tensor) -> bool:
     """Whether the layer can be computed here: float32 on a CPU, without hooks, and Numba is installed."""
-    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     return (
         inputs.device.type == "cpu"
         and inputs.dtype == torch.float32
         and plain(directions)
-        and not any(getattr(lstm, name) for lstm in directions for name in hooks)
         and not torch.is_autocast_enabled("cpu")
-        and eager()
+        and eager(*directions)
     )
 
 
-def eager() -> bool:
-    """Whether operations are what they are: nothing compiles, traces or transforms them."""
+def eager(*modules: nn.Module) -> bool:
+    """Whether operations are what they are: nothing compiles, traces or transforms them, nor hooks these."""
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     return (
-        not torch.compiler.is_compiling()
+        not any(getattr(module, name) for module in modules for name in hooks)
+        and not torch.compiler.is_compiling()
         and not torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
         and not torch._C._are_functorch_transforms_active()
+        and not torch._C._len_torch_dispatch_stack()
+        and forward_ad._current_level < 0
     )
 
 

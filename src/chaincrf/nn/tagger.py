@@ -16,7 +16,7 @@ from .bilstm import BiLSTM
 from .chars import CharCNN, CharLSTM
 from .crf import CRF
 from .dropout import Dropout, LockedDropout
-from .embeddings import WordEmbedding
+from .embeddings import WordDropout, WordEmbedding
 from .softmax import Softmax
 
 __all__ = ["BiLSTMTagger"]
@@ -79,7 +79,8 @@ class BiLSTMTagger(nn.Module):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
-        self.words = WordEmbedding(num_words, word_dim, num_trained=num_trained, word_dropout=word_dropout)
+        self.word_dropout = WordDropout(word_dropout)
+        self.words = WordEmbedding(num_words, word_dim, num_trained=num_trained)
         self.chars: CharCNN | CharLSTM | None = None
         if num_chars and char_encoder == "lstm":
             self.chars = CharLSTM(num_chars, dim=char_dim, size=char_filters, dropout=dropout)
@@ -115,6 +116,9 @@ class BiLSTMTagger(nn.Module):
     ) -> Float[Tensor, "B T K"]:
         """A score for every tag at every token.
 
+        While a model trains that reads words alone, what the encoder reads may have a gradient of zero at
+        words whose vectors are not learned.
+
         Args:
             words: word indices.
             mask: True where there is a token.
@@ -127,12 +131,14 @@ class BiLSTMTagger(nn.Module):
         """
         if types is None:  # said with the name of what is read
             chars = shapes = None
-        words = self.words.drop(words)
-        vectors = [self.words.vectors(words)]
+        words = self.word_dropout(words)
+        vectors = [self.words(words)]
         for feature in self._features(chars, shapes):
             assert types is not None  # else _features has raised
             vectors.append(F.embedding(types, feature))
-        learned = None if vectors[1:] else self.words.learned(words)  # of characters something is, everywhere
+        learned = None
+        if self.training and not vectors[1:]:  # of characters something is learned everywhere
+            learned = self.words.learned(words)
         return self.score(torch.cat(vectors, dim=2), mask, learned)
 
     def represent(
@@ -167,7 +173,8 @@ class BiLSTMTagger(nn.Module):
             mask: True where there is a token.
             learned: True where something is learned of what the encoder reads; see :class:`BiLSTM`.
         """
-        states = self.encoder(self.dropout(vectors), mask, learned)
+        vectors = self.dropout(vectors)
+        states = self.encoder(vectors, mask) if learned is None else self.encoder(vectors, mask, learned)
         return self.projection(self.dropout(states))
 
     def _features(self, chars: Tensor | None, shapes: Tensor | None) -> list[Tensor]:

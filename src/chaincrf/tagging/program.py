@@ -45,9 +45,7 @@ class _Encoder(nn.Module):
         super().__init__()
         self.forwards, self.backwards = encoder.forwards, encoder.backwards
 
-    def forward(
-        self, inputs: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"], _learned: Any = None
-    ) -> Float[Tensor, "B T H"]:
+    def forward(self, inputs: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B T H"]:
         position = torch.arange(mask.shape[1], device=mask.device)
         lengths = mask.sum(dim=1, keepdim=True)
         mirror = torch.where(position < lengths, lengths - 1 - position, position)[:, :, None]

@@ -139,11 +139,11 @@ class Processes:
 
     def add_up(self, values: Sequence[Tensor]) -> None:
         """Give all tensors, of one dtype, their sums over several processes, in place and in one message."""
+        if self._memory is not None:
+            self._memory.add_up(values)
+            return
         message = torch.cat([value.flatten() for value in values])
-        if self._memory is None:
-            distributed.all_reduce(message)
-        else:
-            self._memory.add_up(message)
+        distributed.all_reduce(message)
         for value, part in zip(values, message.split([value.numel() for value in values]), strict=True):
             value.copy_(part.view_as(value))
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator, Sequence
 from math import ceil
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 __all__ = ["SharedMemory"]
@@ -64,8 +64,8 @@ class SharedMemory:
         finally:
             os.close(handle)
 
-    def add_up(self, message: Float[Tensor, " n"]) -> None:
-        """Give a tensor its sum over the processes, in place: the same bits in all of them.
+    def add_up(self, values: Sequence[Tensor]) -> None:
+        """Give tensors, of one dtype and contiguous, their sums over the processes: the same bits in all.
 
         Raises:
             ConnectionError: if another process has ended, or an earlier sum was interrupted.
@@ -73,16 +73,18 @@ class SharedMemory:
         if self._broken:
             raise ConnectionError("a sum over the processes was interrupted; there can be no other")
         self._broken = True  # until it is done
-        for part in message.split(_SIZE // message.itemsize):
+        for pieces in _messages([value.view(-1) for value in values], _SIZE // values[0].itemsize):
             self._turn += 1
-            rows = self._places[self._turn % 2].view(message.dtype)[:, : len(part)]
-            rows[self._number] = part
+            sizes = [len(piece) for piece in pieces]
+            rows = self._places[self._turn % 2].view(pieces[0].dtype)[:, : sum(sizes)]
+            torch.cat(pieces, out=rows[self._number])
             self._wait()
-            size = ceil(len(part) / self._count)
+            size = ceil(sum(sizes) / self._count)
             mine = slice(self._number * size, (self._number + 1) * size)
             rows[0, mine] = rows[:, mine].sum(0)
             self._wait()
-            part.copy_(rows[0])
+            for piece, total in zip(pieces, rows[0].split(sizes), strict=True):
+                piece.copy_(total)
         self._broken = False
 
     def _wait(self) -> None:
@@ -98,6 +100,19 @@ class SharedMemory:
             for number, identifier in enumerate(identifiers.tolist()):
                 if _ended(identifier) and times[number] < times[self._number]:
                     raise ConnectionError(f"process {number} of {self._count} has ended before its work")
+
+
+def _messages(values: Sequence[Tensor], size: int) -> Iterator[list[Tensor]]:
+    """Vectors one after the other, cut into lists of pieces with no more than so many numbers together."""
+    pieces, room = [], size
+    for value in values:
+        rest = value
+        while len(rest) > room:
+            yield [*pieces, rest[:room]]
+            rest, pieces, room = rest[room:], [], size
+        pieces.append(rest)
+        room -= len(rest)
+    yield pieces
 
 
 def _ended(identifier: int) -> bool:
