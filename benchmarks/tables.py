@@ -218,13 +218,13 @@ def training() -> str:
         ),
         "tokens a second, against Flair's tagger, frozen words alone": ("chaincrf / Flair", "at least 5"),
         "a step with a CRF, against one with a softmax": ("CRF step / softmax step, time", "at most 1.1"),
-        "two processes, against one, the same batch": ("one process / two processes", "at least 1.8"),
+        "two processes, against one, the same batch": ("two processes / one process", "at least 1.8"),
         "two processes, against one, a batch each": (
-            "one process / two, each with a batch as large as the one's",
+            "two, each with a batch as large as the one's / one process",
             "at least 1.8",
         ),
-        "two runs at once that share nothing, against one after the other": (
-            "twice one process / two runs at once",
+        "two runs at once that share nothing, against one": (
+            "two runs at once / one process",
             "",
         ),
         "most memory, 200,000 tokens and 400,000 vectors, GB": ("peak memory, GB", "at most 1.5"),

@@ -6,13 +6,14 @@ import json
 import multiprocessing
 import os
 import random
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from math import inf
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter
@@ -33,6 +34,8 @@ __all__ = ["in_turns", "ratio", "train"]
 Turn = Callable[[], tuple[int, float]]
 SECONDS = 1.0
 """A turn ends with the step that is done then: the first steps after a pause are slower."""
+STEPS = 40
+"""Of a turn of processes that train together, as they must end with the same."""
 SIZES: dict[str, Any] = {"hidden": 128, "batch_size": 32, "optimizer": "sgd", "learning_rate": 0.015}
 SIZES |= {"layers": 1, "dropout_mask": "token", "recurrent_dropout": 0.0, "weight_decay": 0.0, "ema": 0.0}
 SIZES |= {"char_encoder": "cnn", "char_dim": 30, "char_filters": 30, "shape_dim": 0, "dropout": 0.5}
@@ -50,55 +53,79 @@ class Counted(EncodedSentences):
 
 
 class Run:
-    """Training in a process of its own, which goes on for a turn at a time.
+    """Training in a process of its own, or in several at once, which goes on for a turn at a time.
 
     In one process, contestants have threads that hinder each other: where there are more of OpenMP's than
     cores, those that wait for work go to sleep at once, and each step wakes them a hundred times.
+
+    Args:
+        work: what trains, called with a pipe and the arguments.
+        arguments: those.
+        threads: of each process; as many as here by default.
+        environments: variables of each process.
     """
 
-    def __init__(self, work: Callable[..., None], *arguments: Any) -> None:
+    def __init__(
+        self,
+        work: Callable[..., None],
+        *arguments: Any,
+        threads: int | None = None,
+        environments: Sequence[Mapping[str, str]] = ({},),
+    ) -> None:
         context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        threads = torch.get_num_threads()
-        self._process = context.Process(target=_run, args=(work, theirs, threads, *arguments), daemon=True)
-        self._process.start()
-        theirs.close()  # so that its end is seen
-        self._pipe.recv()
+        self._pipes, self._processes = [], []
+        for environment in environments:
+            pipe, theirs = context.Pipe()
+            given = (work, theirs, threads or torch.get_num_threads(), environment, *arguments)
+            process = context.Process(target=_run, args=given, daemon=True)
+            process.start()
+            theirs.close()  # so that its end is seen
+            self._pipes.append(pipe)
+            self._processes.append(process)
+        for pipe in self._pipes:
+            pipe.recv()
 
     def turn(self) -> tuple[int, float]:
         """Some steps: their tokens, and their seconds."""
-        self._pipe.send(None)
-        return self._pipe.recv()
+        for pipe in self._pipes:
+            pipe.send(None)
+        tokens, seconds = zip(*(pipe.recv() for pipe in self._pipes), strict=True)
+        return sum(tokens), max(seconds)
 
     def close(self) -> None:
-        """End the process."""
-        self._process.terminate()
-        self._process.join()
+        """End the processes."""
+        for process in self._processes:
+            process.terminate()
+            process.join()
 
 
-def _run(work: Callable[..., None], pipe: Connection, threads: int, *arguments: Any) -> None:
+def _run(
+    work: Callable[..., None], pipe: Connection, threads: int, environment: Mapping[str, str], *arguments: Any
+) -> None:
+    os.environ.update(environment)
     torch.set_num_threads(threads)
     work(pipe, *arguments)
 
 
-def ours(pipe: Connection, train: Corpus, dev: Corpus, recipe: Recipe) -> None:
-    """The package's own training loop."""
+def ours(pipe: Connection, train: Corpus, dev: Corpus, recipe: Recipe, steps: float = inf) -> None:
+    """The package's own training loop; a turn ends after so many steps, or when its time is over."""
     recipe = recipe.model_copy(update={"epochs": 10_000, "patience": 10_000})
     prepared = prepare(train, dev, recipe)
     prepared = replace(prepared, train=Counted(**vars(prepared.train)))
-    turn = (0, 0.0)
+    tokens, start, done = 0, 0.0, 0
 
     def on_step(*_: Any) -> None:
-        nonlocal turn
-        if perf_counter() > turn[1] + SECONDS:
-            pipe.send((Counted.tokens - turn[0], perf_counter() - turn[1]))
+        nonlocal tokens, start, done
+        done += 1
+        if done == steps or (steps == inf and perf_counter() > start + SECONDS):
+            pipe.send((Counted.tokens - tokens, perf_counter() - start))
             pipe.recv()
-            turn = Counted.tokens, perf_counter()
+            tokens, start, done = Counted.tokens, perf_counter(), 0
 
     model = build_model(prepared, recipe).model
     pipe.send(None)
     pipe.recv()
-    turn = 0, perf_counter()
+    start = perf_counter()
     fit(model, prepared, recipe, on_step=on_step)
 
 
@@ -252,43 +279,43 @@ def memory(train: Corpus, tokens: int = 200_000, words: int = 400_000) -> Iterat
     }
 
 
-def processes(train: Path, dev: Path, rounds: int) -> Iterator[dict[str, Any]]:
-    """Seconds of an epoch of ``chaincrf train``: one process of one thread, two of one thread each.
+def together(count: int) -> list[dict[str, str]]:
+    """What ``torchrun`` tells processes of one machine."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    same = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "benchmark"}
+    same |= {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "GROUP_RANK": "0"}
+    return [same | {"RANK": str(number), "LOCAL_RANK": str(number)} for number in range(count)]
+
+
+def processes(train: Corpus, dev: Corpus, rounds: int) -> Iterator[dict[str, Any]]:
+    """Tokens a second of one process of one thread, and of two of one thread each, in turns.
 
     A batch is shared out among the processes, so each step is half the work for each, and not half the time;
     where each has a batch of its own, it is as long, and there are half as many. Two runs at once that know
-    nothing of each other show what the machine can gain at all: the time of both over that of one. (The end
-    of the slower one is alone.)
+    nothing of each other show what the machine can gain at all.
     """
-    torchrun = ["torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d"]
-    torchrun += ["--rdzv-endpoint=localhost:0", "-m"]
-    size = SIZES["batch_size"]
-    ways: dict[str, tuple[list[str], int, int]] = {  # what launches it, the batch, how many at once
-        "one process": ([], size, 1),
-        "two processes": (torchrun, size, 1),
-        "two, each its batch": (torchrun, 2 * size, 1),
-        "two runs at once": ([], size, 2),
+    recipe = Recipe(**SIZES, head="crf", constrain="never")
+    double = recipe.model_copy(update={"batch_size": 2 * recipe.batch_size})
+    runs = {
+        "one process": Run(ours, train, dev, recipe, threads=1),
+        "two processes": Run(ours, train, dev, recipe, STEPS, threads=1, environments=together(2)),
+        "two, each its batch": Run(ours, train, dev, double, STEPS, threads=1, environments=together(2)),
+        "two runs at once": Run(ours, train, dev, recipe, threads=1, environments=[{}, {}]),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    with tempfile.TemporaryDirectory() as folder:
-        options = ["--train", train, "--dev", dev, "--threads", "1", "--epochs", "5", "--json"]
-        options += [f"--{name.replace('_', '-')}={value}" for name, value in SIZES.items()]
-        for number in range(rounds):
-            first = number % len(ways)  # each round another begins
-            for name in [*ways][first:] + [*ways][:first]:
-                launcher, batch, runs = ways[name]
-                command = ["-m", *launcher, "chaincrf", "train", *options, f"--batch-size={batch}", "--out"]
-                outs = [Path(folder) / f"{name} {number} {i}" for i in range(runs)]
-                with ThreadPoolExecutor() as pool:
-                    list(pool.map(command_seconds, [[*command, out] for out in outs]))
-                for out in outs:
-                    lines = (Path(folder) / f"{out.name}.run" / "metrics.jsonl").read_text().splitlines()
-                    seconds[name] += [json.loads(line)["train_seconds"] for line in lines[1:]]  # warm
-    one, two, wide, alone = (statistics.median(found) for found in seconds.values())
-    yield {"seconds of an epoch": {name: [round(s, 1) for s in found] for name, found in seconds.items()}} | {
-        "one process / two processes": round(one / two, 2),
-        "one process / two, each with a batch as large as the one's": round(one / wide, 2),
-        "twice one process / two runs at once": round(2 * one / alone, 2),
+    found = in_turns({name: run.turn for name, run in runs.items()}, rounds)
+    for run in runs.values():
+        run.close()
+    one, two, wide, alone = found.values()
+    yield {
+        "turns": rounds,
+        "tokens a second (quartiles)": {
+            name: [round(q) for q in statistics.quantiles(rates, n=4)] for name, rates in found.items()
+        },
+        "two processes / one process": ratio(two, one),
+        "two, each with a batch as large as the one's / one process": ratio(wide, one),
+        "two runs at once / one process": ratio(alone, one),
     }
 
 
@@ -304,4 +331,4 @@ def train(data: Path | None, *, flair: Path | None = None, rounds: int = 15) -> 
     small = replace(dev, sentences=dev.sentences[:32])
     yield from speeds(train_data, small, flair, rounds)
     yield from memory(train_data)
-    yield from processes(*files, rounds=max(1, rounds // 5))
+    yield from processes(train_data, small, rounds)

@@ -89,9 +89,9 @@ class Updates:
             self._processes.add_up(values)
         else:
             rows = self._table.trained_rows(data.words(np.concatenate(group))).to(table.device)
-            read = table.grad[rows]
+            read = table.grad.index_select(0, rows)
             self._processes.add_up([*values, read])
-            table.grad[rows] = read
+            table.grad.index_copy_(0, rows, read)
 
     def clip(self, fabric: Fabric, model: _FabricModule, optimizer: _FabricOptimizer) -> Float[Tensor, ""]:
         """Bound the norm of the gradient, and return what it was; model and optimizer are Fabric's."""
