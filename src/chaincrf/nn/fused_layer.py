@@ -58,8 +58,8 @@ def eager(*modules: nn.Module) -> bool:
     """Whether operations are what they are: nothing compiles, traces or transforms them, nor hooks these."""
     hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     return (
-        not any(getattr(module, name) for module in modules for name in hooks)
-        and not torch.compiler.is_compiling()
+        not torch.compiler.is_compiling()
+        and not any(getattr(module, name) for module in modules for name in hooks)
         and not torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
         and not torch._C._are_functorch_transforms_active()
         and not torch._C._len_torch_dispatch_stack()
