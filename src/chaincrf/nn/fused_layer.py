@@ -48,9 +48,9 @@ def serves(directions: Sequence[nn.LSTM], inputs: Tensor) -> bool:
     return (
         inputs.device.type == "cpu"
         and inputs.dtype == torch.float32
+        and eager(*directions)
         and plain(directions)
         and not torch.is_autocast_enabled("cpu")
-        and eager(*directions)
     )
 
 
