@@ -223,10 +223,7 @@ def training() -> str:
             "two, each with a batch as large as the one's / one process",
             "at least 1.8",
         ),
-        "two runs at once that share nothing, against one": (
-            "two runs at once / one process",
-            "",
-        ),
+        "two runs at once that share nothing, against one": ("two runs at once / one process", ""),
         "most memory, 200,000 tokens and 400,000 vectors, GB": ("peak memory, GB", "at most 1.5"),
     }
     found = speed | memory | processes

@@ -13,7 +13,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from math import inf
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter
@@ -31,11 +30,9 @@ from usual import usual_turns
 
 __all__ = ["in_turns", "ratio", "train"]
 
-Turn = Callable[[], tuple[int, float]]
+Turn = Callable[[], tuple[float, float]]
 SECONDS = 1.0
 """A turn ends with the step that is done then: the first steps after a pause are slower."""
-STEPS = 40
-"""Of a turn of processes that train together, as they must end with the same."""
 SIZES: dict[str, Any] = {"hidden": 128, "batch_size": 32, "optimizer": "sgd", "learning_rate": 0.015}
 SIZES |= {"layers": 1, "dropout_mask": "token", "recurrent_dropout": 0.0, "weight_decay": 0.0, "ema": 0.0}
 SIZES |= {"char_encoder": "cnn", "char_dim": 30, "char_filters": 30, "shape_dim": 0, "dropout": 0.5}
@@ -85,12 +82,12 @@ class Run:
         for pipe in self._pipes:
             pipe.recv()
 
-    def turn(self) -> tuple[int, float]:
-        """Some steps: their tokens, and their seconds."""
+    def turn(self) -> tuple[float, float]:
+        """Some steps: the tokens of all processes in a second, each by its own clock, and that second."""
         for pipe in self._pipes:
             pipe.send(None)
-        tokens, seconds = zip(*(pipe.recv() for pipe in self._pipes), strict=True)
-        return sum(tokens), max(seconds)
+        found = [pipe.recv() for pipe in self._pipes]
+        return sum(tokens / seconds for tokens, seconds in found), 1.0
 
     def close(self) -> None:
         """End the processes."""
@@ -107,7 +104,7 @@ def _run(
     work(pipe, *arguments)
 
 
-def ours(pipe: Connection, train: Corpus, dev: Corpus, recipe: Recipe, steps: float = inf) -> None:
+def ours(pipe: Connection, train: Corpus, dev: Corpus, recipe: Recipe, steps: int | None = None) -> None:
     """The package's own training loop; a turn ends after so many steps, or when its time is over."""
     recipe = recipe.model_copy(update={"epochs": 10_000, "patience": 10_000})
     prepared = prepare(train, dev, recipe)
@@ -117,7 +114,7 @@ def ours(pipe: Connection, train: Corpus, dev: Corpus, recipe: Recipe, steps: fl
     def on_step(*_: Any) -> None:
         nonlocal tokens, start, done
         done += 1
-        if done == steps or (steps == inf and perf_counter() > start + SECONDS):
+        if done == steps or (steps is None and perf_counter() > start + SECONDS):
             pipe.send((Counted.tokens - tokens, perf_counter() - start))
             pipe.recv()
             tokens, start, done = Counted.tokens, perf_counter(), 0
@@ -280,7 +277,7 @@ def memory(train: Corpus, tokens: int = 200_000, words: int = 400_000) -> Iterat
 
 
 def together(count: int) -> list[dict[str, str]]:
-    """What ``torchrun`` tells processes of one machine."""
+    """What ``torchrun`` tells processes of one machine; by the identifier of its run Fabric knows it."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
@@ -294,14 +291,15 @@ def processes(train: Corpus, dev: Corpus, rounds: int) -> Iterator[dict[str, Any
 
     A batch is shared out among the processes, so each step is half the work for each, and not half the time;
     where each has a batch of its own, it is as long, and there are half as many. Two runs at once that know
-    nothing of each other show what the machine can gain at all.
+    nothing of each other show what the machine can gain at all. Processes that train together end a turn with
+    the same step, after about as long.
     """
     recipe = Recipe(**SIZES, head="crf", constrain="never")
     double = recipe.model_copy(update={"batch_size": 2 * recipe.batch_size})
     runs = {
         "one process": Run(ours, train, dev, recipe, threads=1),
-        "two processes": Run(ours, train, dev, recipe, STEPS, threads=1, environments=together(2)),
-        "two, each its batch": Run(ours, train, dev, double, STEPS, threads=1, environments=together(2)),
+        "two processes": Run(ours, train, dev, recipe, 48, threads=1, environments=together(2)),
+        "two, each its batch": Run(ours, train, dev, double, 31, threads=1, environments=together(2)),
         "two runs at once": Run(ours, train, dev, recipe, threads=1, environments=[{}, {}]),
     }
     found = in_turns({name: run.turn for name, run in runs.items()}, rounds)

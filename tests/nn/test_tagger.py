@@ -99,7 +99,7 @@ def test_of_words_alone_those_that_are_learned_get_their_gradient(batch):
 
 
 def test_modules_are_called_as_modules(batch):
-    """A hook sees them; an encoder of one's own need not know of words that are not learned."""
+    """A hook sees them; while evaluating, an encoder of one's own need not know which words are learned."""
     inputs, _ = batch
     seen = []
     model = small(num_chars=0, num_trained=9)

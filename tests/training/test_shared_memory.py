@@ -35,7 +35,7 @@ def opened(folder, count):
     return memories
 
 
-SHAPES = st.lists(st.lists(st.integers(0, 6), max_size=3).map(tuple), min_size=1, max_size=6)
+SHAPES = st.lists(st.lists(st.integers(0, 6), max_size=2).map(tuple), min_size=1, max_size=4)
 
 
 @given(st.integers(1, 5), SHAPES, st.booleans())

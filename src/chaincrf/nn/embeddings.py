@@ -76,7 +76,7 @@ class WordEmbedding(nn.Module):
 
 
 class WordDropout(nn.Module):
-    """While training, each word is replaced by the unknown word with probability p; its vector is so learned.
+    """While training, words are with probability p replaced by the unknown one, whose vector is so learned.
 
     Args:
         p: the probability.

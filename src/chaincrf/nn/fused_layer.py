@@ -55,15 +55,15 @@ def serves(directions: Sequence[nn.LSTM], inputs: Tensor) -> bool:
 
 
 def eager(*modules: nn.Module) -> bool:
-    """Whether operations are what they are: nothing compiles, traces or transforms them, nor hooks these."""
+    """Whether nothing compiles, traces, transforms or intercepts operations, nor hooks these modules."""
     hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     return (
         not torch.compiler.is_compiling()
         and not any(getattr(module, name) for module in modules for name in hooks)
         and not torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
         and not torch._C._are_functorch_transforms_active()
-        and not torch._C._len_torch_dispatch_stack()
-        and forward_ad._current_level < 0
+        and not torch._C._len_torch_dispatch_stack()  # make_fx, tensors without data, counters of operations
+        and forward_ad._current_level < 0  # derivatives in forward mode
     )
 
 

@@ -116,8 +116,8 @@ class BiLSTMTagger(nn.Module):
     ) -> Float[Tensor, "B T K"]:
         """A score for every tag at every token.
 
-        While a model trains that reads words alone, what the encoder reads may have a gradient of zero at
-        words whose vectors are not learned.
+        While a model trains that reads words alone, the gradient of the encoder's input may be zero at words
+        whose vectors are not learned.
 
         Args:
             words: word indices.

@@ -16,7 +16,7 @@ def keep_freed_memory() -> None:
     """Let glibc keep up to 512 MiB of freed memory at its heap's top, and take blocks up to 32 MiB from it.
 
     Otherwise much goes back to the system after many a step, and has to be fetched anew, page by page, in the
-    next: up to 7 % of the time, and of processes that train together one waits for the other meanwhile. It
+    next: some percent of the time, and of processes that train together one waits for the other meanwhile. It
     holds for the whole process, and for good (``malloc_trim(0)`` of the C library gives back what is free).
     Whoever has set one of these in the environment keeps it; other C libraries are left alone.
     """

@@ -1,7 +1,7 @@
 """Sums over the processes of one machine, in memory that they share.
 
 A message through gloo, PyTorch's way between processors, passes sockets and two more threads in each process,
-which sleep and have to be woken: four to six milliseconds of a step of 45. Here every process writes into
+which sleep and have to be woken: four to six milliseconds of a step of 35. Here every process writes into
 memory that all see, says so, and looks until the others have said so too. Each then sums a part of the
 message, and writes the sum for all: two passes over it, however many processes there are.
 """
@@ -72,11 +72,12 @@ class SharedMemory:
         """
         if self._broken:
             raise ConnectionError("a sum over the processes was interrupted; there can be no other")
+        dtype, flat = values[0].dtype, [value.view(-1) for value in values]
         self._broken = True  # until it is done
-        for pieces in _messages([value.view(-1) for value in values], _SIZE // values[0].itemsize):
+        for pieces in _messages(flat, _SIZE // dtype.itemsize):
             self._turn += 1
             sizes = [len(piece) for piece in pieces]
-            rows = self._places[self._turn % 2].view(pieces[0].dtype)[:, : sum(sizes)]
+            rows = self._places[self._turn % 2].view(dtype)[:, : sum(sizes)]
             torch.cat(pieces, out=rows[self._number])
             self._wait()
             size = ceil(sum(sizes) / self._count)
