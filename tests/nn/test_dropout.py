@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from chaincrf.nn.dropout import Dropout, LockedDropout, dropout_mask
+from chaincrf.nn.dropout import Dropout, LockedDropout, WordDropout, dropout_mask
 
 
 def test_every_number_is_dropped_by_itself():
@@ -53,3 +53,16 @@ def test_a_mask_of_any_size_follows_the_seed():
         torch.manual_seed(3)
         assert first.shape == (size,)
         assert torch.equal(first, dropout_mask(torch.Size((size,)), 0.5, torch.empty(0)))
+
+
+def test_words_are_dropped_only_in_training_and_padding_never():
+    torch.manual_seed(0)
+    drop = WordDropout(0.25)
+    words = torch.full((100, 10), 3)
+    words[:, 9] = 0
+    dropped = drop(words)
+    assert set(dropped[:, :9].flatten().tolist()) == {1, 3}
+    assert (dropped == 1)[:, :9].float().mean().item() == pytest.approx(0.25, abs=0.05)
+    assert (dropped[:, 9] == 0).all()
+    assert drop.eval()(words) is words
+    assert WordDropout(0.0)(words) is words

@@ -1,7 +1,6 @@
-import pytest
 import torch
 
-from chaincrf.nn import WordDropout, WordEmbedding
+from chaincrf.nn import WordEmbedding
 
 
 def test_pretrained_rows_are_frozen_where_training_never_looks():
@@ -25,19 +24,6 @@ def test_all_rows_trained_by_default():
 def test_the_rows_that_words_read():
     table = WordEmbedding(9, 4, num_trained=6)
     assert table.trained_rows(torch.tensor([5, 8, 3, 5, 6])).tolist() == [0, 1, 3, 5]
-
-
-def test_words_are_dropped_only_in_training_and_padding_never():
-    torch.manual_seed(0)
-    drop = WordDropout(0.25)
-    words = torch.full((100, 10), 3)
-    words[:, 9] = 0
-    dropped = drop(words)
-    assert set(dropped[:, :9].flatten().tolist()) == {1, 3}
-    assert (dropped == 1)[:, :9].float().mean().item() == pytest.approx(0.25, abs=0.05)
-    assert (dropped[:, 9] == 0).all()
-    assert drop.eval()(words) is words
-    assert WordDropout(0.0)(words) is words
 
 
 def test_where_vectors_are_learned():

@@ -28,6 +28,10 @@ print(faults())
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
 @pytest.mark.parametrize("own", [{}, {"MALLOC_TRIM_THRESHOLD_": "100000"}], ids=["ours", "own setting"])
 def test_pages_are_fetched_once(own):
+    """Unless the environment says otherwise. Skipped where the C library is another than glibc.
+
+    Others have no such setting, and are left alone.
+    """
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(("MALLOC", "GLIBC", "THP"))
     }

@@ -1,13 +1,13 @@
-"""Dropout, at each position or locked over a sequence."""
+"""Dropout: of numbers, at each position or locked over a sequence, and of words."""
 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-__all__ = ["Dropout", "LockedDropout", "dropout_mask"]
+__all__ = ["Dropout", "LockedDropout", "WordDropout", "dropout_mask"]
 
 _LEVELS = 1 << 16
 
@@ -42,6 +42,17 @@ class LockedDropout(Dropout):
     def forward(self, input: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
         """The sequences with components dropped; while evaluating as they are."""
         return self._drop(input, torch.Size((len(input), 1, input.shape[2])))
+
+
+class WordDropout(nn.Dropout):
+    """Dropout of words: with probability p a word is the unknown one, number 1, whose vector so learns."""
+
+    def forward(self, input: Int[Tensor, "B T"]) -> Int[Tensor, "B T"]:
+        """The words with some replaced, padding (0) never; while evaluating as they are."""
+        if not self.training or not self.p:
+            return input
+        drop = torch.rand(input.shape, device=input.device) < self.p
+        return input.masked_fill(drop & (input > 1), 1)
 
 
 def dropout_mask(shape: torch.Size, p: float, like: Tensor) -> Tensor:

@@ -9,9 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-__all__ = ["WordDropout", "WordEmbedding"]
-
-_UNKNOWN = 1
+__all__ = ["WordEmbedding"]
 
 
 class WordEmbedding(nn.Module):
@@ -54,7 +52,7 @@ class WordEmbedding(nn.Module):
 
     def trained_rows(self, words: Int[Tensor, " N"]) -> Int[Tensor, " U"]:
         """The parameters that these words read, ascending; those of padding and the unknown word besides."""
-        words = torch.cat([words, torch.tensor([0, _UNKNOWN])])
+        words = torch.cat([words, torch.tensor([0, 1])])
         return torch.unique(words[words < self.num_trained])
 
     def learned(self, words: Int[Tensor, "B T"]) -> Bool[Tensor, "B T"] | None:
@@ -73,22 +71,3 @@ class WordEmbedding(nn.Module):
             return vectors
         pretrained = F.embedding((words - self.num_trained).clamp(min=0), self.frozen).to(vectors)
         return torch.where(learned[..., None], vectors, pretrained)
-
-
-class WordDropout(nn.Module):
-    """While training, words are with probability p replaced by the unknown one, whose vector is so learned.
-
-    Args:
-        p: the probability.
-    """
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = p
-
-    def forward(self, words: Int[Tensor, "B T"]) -> Int[Tensor, "B T"]:
-        """The words with some replaced, never padding; while evaluating as they are."""
-        if not self.training or not self.p:
-            return words
-        drop = torch.rand(words.shape, device=words.device) < self.p
-        return words.masked_fill(drop & (words > _UNKNOWN), _UNKNOWN)

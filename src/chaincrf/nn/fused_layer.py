@@ -1,6 +1,7 @@
 """A layer of a BiLSTM in training, compiled: the products with the input in one, then :mod:`.lstm_kernel`.
 
-Padding is neither read nor multiplied; a step of a tile is as wide as sequences are left in it.
+Padding is neither read nor multiplied; a step of a tile is as wide as sequences are left in it. A gate is
+kept as a tanh, so its slope is rounded as 1 is (1e-7) even where it is nearly 0, and PyTorch's is not.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from ..labels.constraints import Constraints
 from .bilstm import BiLSTM
 from .chars import CharCNN, CharLSTM
 from .crf import CRF
-from .dropout import Dropout, LockedDropout
-from .embeddings import WordDropout, WordEmbedding
+from .dropout import Dropout, LockedDropout, WordDropout
+from .embeddings import WordEmbedding
 from .softmax import Softmax
 
 __all__ = ["BiLSTMTagger"]
