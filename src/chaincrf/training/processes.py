@@ -94,6 +94,7 @@ class Processes:
     def __init__(self, fabric: Fabric) -> None:
         self._fabric = fabric
         self.number, self.count = fabric.global_rank, fabric.world_size
+        self._memory: SharedMemory | None = None
         self._memory = self._share_memory()
 
     def seed(self, seed: int) -> None:
@@ -152,7 +153,8 @@ class Processes:
         if self.count == 1:
             return list(counts)
         numbers = torch.tensor(counts, dtype=torch.int64, device=self._fabric.device)
-        return self._fabric.all_reduce(numbers, reduce_op="sum").tolist()  # type: ignore[union-attr]
+        self.add_up([numbers])
+        return numbers.tolist()
 
     def any(self, flag: bool) -> bool:
         """Whether it holds in some process."""
