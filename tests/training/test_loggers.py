@@ -1,4 +1,5 @@
 import json
+import os
 import sys
 
 import pytest
@@ -53,6 +54,33 @@ def test_mlflow(tmp_path, monkeypatch):
     assert (run.info.run_name, run.info.status, run.data.params["hidden"]) == ("m", "FINISHED", "7")
     assert [point.value for point in client.get_metric_history(logger.version, "loss")] == [3.0, 2.0]
     assert make_logger("mlflow", tmp_path, "n").version != logger.version
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_wandb(tmp_path, monkeypatch):
+    """Offline, where it writes what it would send: records of a header of seven bytes each."""
+    pytest.importorskip("wandb")
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    folders = {f"WANDB_{kind}_DIR": str(tmp_path) for kind in ("CACHE", "CONFIG", "DATA")}
+    for name, value in {"WANDB_MODE": "offline", "WANDB_SILENT": "true", **folders}.items():
+        monkeypatch.setenv(name, value)
+    log(logger := make_logger("wandb", tmp_path / "logs", "m"))
+    assert logger.name == "chaincrf"
+    (file,) = (tmp_path / "logs").glob(f"wandb/offline-run-*/run-{logger.version}.wandb")
+    content, at, records = file.read_bytes(), 7, []
+    while at < len(content):
+        size = int.from_bytes(content[at + 4 : at + 6], "little")
+        records.append(Record.FromString(content[at + 7 : at + 7 + size]))
+        at += 7 + size
+    assert [record.run.display_name for record in records if record.HasField("run")] == ["m"]
+    config = {item.key: item.value_json for record in records for item in record.config.update}
+    assert config == {"hidden": "7", "vectors": '["a","b"]'}
+    points = [{item.nested_key[0]: item.value_json for item in record.history.item} for record in records]
+    assert [(point["_step"], point["loss"]) for point in points if point] == [("1", "3"), ("2", "2")]
+    assert [record.exit.exit_code for record in records if record.HasField("exit")] == [0]
 
 
 @pytest.mark.parametrize("kind", ["tensorboard", "wandb", "mlflow"])

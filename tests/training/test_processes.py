@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -41,12 +42,13 @@ OPTIONS = (
     *("--batch-size", 3, "--accumulate", 1, "--dropout", 0, "--word-dropout", 0, "--patience", 9),
 )
 TORCHRUN = ("torch.distributed.run", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0")
+FABRIC = ("lightning_fabric.cli", "--accelerator=cpu", "--strategy=ddp")
 
 
 def start(folder, out, *more, processes=2, rows=0, count=10, launcher=TORCHRUN, memory=""):
     (folder / "run.py").write_text(SCRIPT)
     toy = toy_file(folder / "toy.tsv", count)
-    number = "--nproc-per-node" if launcher is TORCHRUN else "--devices"
+    number = "--devices" if launcher is FABRIC else "--nproc-per-node"
     launch = (sys.executable, "-m", *launcher, f"{number}={processes}")
     command = (*launch, "run.py", rows, "train", "--train", toy, "--dev", toy, *OPTIONS, "--out", out)
     return subprocess.Popen(
@@ -60,7 +62,10 @@ def start(folder, out, *more, processes=2, rows=0, count=10, launcher=TORCHRUN, 
 
 
 def run(folder, out, *more, **options):
-    process = start(folder, out, *more, **options)
+    return finish(start(folder, out, *more, **options))
+
+
+def finish(process):
     err = process.communicate(timeout=200)[1]
     assert process.returncode == 0, err
     return err
@@ -96,16 +101,32 @@ def test_two_processes_are_one_with_an_empty_share(tmp_path, optimizer, atol):
 
     Fabric's launcher too, without shared memory: that gives the same bits.
     """
-    fabric = ("lightning_fabric.cli", "--accelerator=cpu", "--strategy=ddp")
     options = ("--batch-size", 7, "--accumulate", 2, "--clip", 0.5, "--optimizer", optimizer)
     runs = [("one", 1, TORCHRUN, ""), ("two", 2, TORCHRUN, "")]
-    runs += [("fabric", 2, fabric, "full")] * (optimizer == "sgd")
+    runs += [("fabric", 2, FABRIC, "full")] * (optimizer == "sgd")
     for name, processes, launcher, memory in runs:
         more = {"processes": processes, "launcher": launcher, "memory": memory, "rows": 10**9, "count": 3}
         run(tmp_path, tmp_path / name, *options, **more)
     same_model(tmp_path / "two", tmp_path / "one", atol)
     if optimizer == "sgd":
         assert metrics(tmp_path / "fabric") == metrics(tmp_path / "two")
+
+
+@pytest.mark.slow
+def test_two_machines_are_one(tmp_path):
+    """Two launchers that find each other by an address, as on two machines with one folder; by gloo."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    launcher = (*TORCHRUN[:-1], f"--rdzv-endpoint=localhost:{port}", "--nnodes=2")
+    machines = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        machines.append(start(tmp_path / name, tmp_path / "two", processes=1, launcher=launcher))
+    errs = [finish(machine) for machine in machines]
+    assert sum(err.count("epoch   1") for err in errs) == 1, errs
+    run(tmp_path, tmp_path / "one", processes=1)
+    same_model(tmp_path / "two", tmp_path / "one", atol=1e-5)
 
 
 @pytest.mark.slow
