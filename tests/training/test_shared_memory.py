@@ -38,12 +38,9 @@ def opened(folder, count):
 SHAPES = st.lists(st.lists(st.integers(0, 6), max_size=2).map(tuple), min_size=1, max_size=4)
 
 
-@given(st.integers(1, 6), SHAPES, st.booleans())
+@given(st.integers(1, 5), SHAPES, st.booleans())
 def test_sums_of_several_tensors(tmp_path_factory, count, shapes, double):
-    """More than a place holds, fewer numbers than processes, none at all; one sum after the other.
-
-    Few processes, which sum each for itself, and many.
-    """
+    """More than a place holds, fewer numbers than processes, none at all; one sum after the other."""
     memories = opened(tmp_path_factory.mktemp("shm"), count)
     dtype = torch.float64 if double else torch.float32
     values = [[torch.randn(shape, dtype=dtype) for shape in shapes] for _ in range(count)]

@@ -2,9 +2,9 @@
 
 A message through gloo, PyTorch's way between processors, passes sockets and two more threads in each process,
 which sleep and have to be woken: four to six milliseconds of a step of 35. Here every process writes into
-memory that all see, says so, and looks until the others have said so too. A few processes then sum the
-messages each for itself, and wait once. Of many each sums a part, waits again, and reads the sums of all:
-two passes over a message, however many there are.
+memory that all see, says so, and looks until the others have said so too. Two processes then sum both
+messages each for itself. Of more each sums a part, waits again, and reads the sums of all: two passes over a
+message, however many there are.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ __all__ = ["SharedMemory"]
 _SIZE = 1 << 21  # bytes of a message; a longer one goes in parts
 _LINE = 64  # bytes that processors exchange at once: a process's flags have theirs
 _PATIENCE = 0.02  # seconds to look without a pause
-_FEW = 4  # processes that sum each for itself
 
 
 class SharedMemory:
@@ -82,7 +81,7 @@ class SharedMemory:
             rows = self._places[self._turn % 2].view(dtype)[:, : sum(sizes)]
             torch.cat(pieces, out=rows[self._number])
             self._wait()
-            if self._count > _FEW:
+            if self._count > 2:
                 size = ceil(sum(sizes) / self._count)
                 mine = slice(self._number * size, (self._number + 1) * size)
                 rows[0, mine] = rows[:, mine].sum(0)
