@@ -118,12 +118,16 @@ def test_two_machines_are_one(tmp_path):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    launcher = (*TORCHRUN[:-1], f"--rdzv-endpoint=localhost:{port}", "--nnodes=2")
+    launcher = (*TORCHRUN[:-1], f"--rdzv-endpoint=localhost:{port}", f"--rdzv-id={port}", "--nnodes=2")
     machines = []
-    for name in ("first", "second"):
-        (tmp_path / name).mkdir()
-        machines.append(start(tmp_path / name, tmp_path / "two", processes=1, launcher=launcher))
-    errs = [finish(machine) for machine in machines]
+    try:
+        for name in ("first", "second"):
+            (tmp_path / name).mkdir()
+            machines.append(start(tmp_path / name, tmp_path / "two", processes=1, launcher=launcher))
+        errs = [finish(machine) for machine in machines]
+    finally:
+        for machine in machines:
+            machine.terminate()
     assert sum(err.count("epoch   1") for err in errs) == 1, errs
     run(tmp_path, tmp_path / "one", processes=1)
     same_model(tmp_path / "two", tmp_path / "one", atol=1e-5)
