@@ -94,7 +94,7 @@ class Processes:
     def __init__(self, fabric: Fabric) -> None:
         self._fabric = fabric
         self.number, self.count = fabric.global_rank, fabric.world_size
-        self._memory: SharedMemory | None = None
+        self._memory: SharedMemory | None = None  # what is summed to open it goes by gloo
         self._memory = self._share_memory()
 
     def seed(self, seed: int) -> None:
